@@ -1,0 +1,42 @@
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+SCREAMLAB := $(BIN)/screamlab
+LINTED := screamlab library filter_plugins lab_tests
+
+.PHONY: help lab test venv lint bench down clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+lab: venv ## run tc-stress-001 (quick) on the local lab and judge it; KEEP=1 leaves the lab up
+	@$(SCREAMLAB) run tc-stress-001 --scale quick $(if $(KEEP),,--down)
+
+test: venv ## unit, module, playbook and end-to-end tests, the real router included
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+venv: .venv/installed ## the virtual environment .venv, with screamlab editable in it
+
+.venv/installed: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/pip install -q --disable-pip-version-check -U -c requirements.lock setuptools
+	@$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock --no-build-isolation -e '.[controller,dev]'
+	@touch $@
+
+lint: venv ## ruff, mypy, yamllint, ansible-lint
+	@$(BIN)/ruff check $(LINTED)
+	@$(BIN)/ruff format --check $(LINTED)
+	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict .
+	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint --offline -q
+
+bench: venv ## measure the lab's own tools against their peers
+	@$(SCREAMLAB) bench
+
+down: venv ## take the local lab down
+	@$(BIN)/ansible-playbook playbooks/down.yml
+
+clean: ## remove everything a build, a test or a run has made, the lab included
+	@if test -x $(BIN)/ansible-playbook; then $(BIN)/ansible-playbook playbooks/down.yml; fi
+	rm -rf .venv runs build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,10 @@
+"""Where things stand in a checkout; only the controller has one."""
+
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+SCENARIOS = CHECKOUT / "lab_tests" / "scenarios"
+KNOWN_ISSUES = CHECKOUT / "lab_tests" / "known_issues.yml"
+INVENTORY = CHECKOUT / "inventory" / "local"
+PLAYBOOKS = CHECKOUT / "playbooks"
+RUNS = CHECKOUT / "runs"

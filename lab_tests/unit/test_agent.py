@@ -1,0 +1,98 @@
+"""The agent carries out a plan with real worker processes, and says how each of them ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from screamlab.agent import unit
+from screamlab.evidence.follow import follow
+from screamlab.evidence.spool import read_lines
+from screamlab.scenario.plan import Phase, Plan, Worker
+
+
+def plan_file(folder: Path, duration_s: float, workers: list[Worker]) -> Path:
+    plan = Plan(
+        run_id="r",
+        host="h",
+        scenario="s",
+        scale="quick",
+        seed=1,
+        duration_s=duration_s,
+        phases=(Phase(name="hold", kind="hold", from_s=0, to_s=duration_s),),
+        workers=tuple(workers),
+    )
+    file = folder / "plan.json"
+    file.write_text(plan.model_dump_json())
+    return file
+
+
+def sampler(name: str, to_s: float) -> Worker:
+    spec = {"processes": [], "devices": [], "interval_s": 0.2}
+    return Worker(name=name, kind="sampler", from_s=0, to_s=to_s, spec=spec)
+
+
+def start_agent(file: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "screamlab", "agent", str(file), f"--zero={time.time()}"]
+    return subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+
+def events(folder: Path) -> dict[tuple[str, str], dict[str, object]]:
+    lines = read_lines(folder / "events-agent.jsonl")
+    return {(record["kind"], record["subject"]): record for record in lines.records}
+
+
+def test_a_plan_is_carried_out_to_its_end(tmp_path: Path) -> None:
+    agent = start_agent(plan_file(tmp_path, 1.5, [sampler("watch", 1.5)]))
+    assert agent.wait(60) == 0
+    found = events(tmp_path)
+    assert found["worker.end", "watch"]["code"] == 0
+    assert found["agent.end", "agent"]["reason"] == "completed"
+    assert not any(kind == "worker.failed" for kind, _ in found)
+    assert (tmp_path / "done").exists()
+    assert read_lines(tmp_path / "series-watch.jsonl").records
+
+
+def test_a_worker_that_cannot_run_is_named_and_the_others_go_on(tmp_path: Path) -> None:
+    broken = Worker(name="broken", kind="sender_of_nothing", from_s=0, to_s=2)
+    agent = start_agent(plan_file(tmp_path, 2, [broken, sampler("watch", 2)]))
+    assert agent.wait(60) == 0
+    found = events(tmp_path)
+    assert "unknown kind 'sender_of_nothing'" in str(found["worker.failed", "broken"]["error"])
+    assert found["worker.end", "watch"]["code"] == 0
+
+
+def test_a_killed_worker_is_recorded(tmp_path: Path) -> None:
+    agent = start_agent(plan_file(tmp_path, 30, [sampler("watch", 30)]))
+    for record in follow(tmp_path):
+        if record.get("kind") == "worker.start":
+            os.kill(record["pid"], signal.SIGKILL)
+        if record.get("kind") == "agent.end":
+            break
+    assert agent.wait(60) == 0
+    assert events(tmp_path)["worker.failed", "watch"]["code"] == -signal.SIGKILL
+
+
+def test_sigterm_ends_the_run_early_and_says_so(tmp_path: Path) -> None:
+    agent = start_agent(plan_file(tmp_path, 600, [sampler("watch", 600)]))
+    for record in follow(tmp_path):
+        if record.get("kind") == "worker.start":
+            agent.terminate()
+    assert agent.wait(60) == 0
+    found = events(tmp_path)
+    assert found["agent.end", "agent"]["reason"] == "stopped"
+    assert ("worker.end", "watch") in found
+    assert ("worker.failed", "watch") not in found
+
+
+def test_the_unit_is_limited_and_cleans_up_however_it_ends() -> None:
+    command = unit.start_command(Path("/x/plan.json"), "r", 1000.5, 60)
+    assert "--unit=screamlab-r.service" in command
+    assert "--property=RuntimeMaxSec=120" in command
+    release = f"ExecStopPost={sys.executable} -m screamlab agent /x/plan.json --release"
+    assert f"--property={release}" in command
+    assert command[-1] == "--zero=1000.5"

@@ -1,0 +1,146 @@
+"""The agent of one host: carries out the host's plan, alone, from zero to its end.
+
+It starts every worker in a process of its own, watches them, and ends them when their time is
+over. A worker that dies is recorded with its last words and is not restarted: what it would have
+measured is missing, and the judge has to know.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from screamlab.agent import addresses, workers
+from screamlab.evidence.spool import Spool
+from screamlab.observe.host_facts import gather
+from screamlab.scenario.plan import Plan, Worker, read_plan
+
+# An interpreter with numpy takes up to a few seconds to come up on a loaded host.
+START_LEAD_S = 6.0
+# A worker gets this long after its window to write its last lines.
+END_GRACE_S = 10.0
+# A worker whose last tick lies this close to its end is not early.
+EARLY_S = 1.5
+TICK_S = 0.1
+LAST_WORDS_BYTES = 2000
+
+
+@dataclass
+class _Running:
+    worker: Worker
+    process: subprocess.Popen[bytes]
+    log: Path
+    asked_to_end: bool = False
+
+
+class Agent:
+    """Carries out `plan`; its folder is the spool."""
+
+    def __init__(self, plan_file: Path, zero: float) -> None:
+        self.plan_file = plan_file
+        self.plan: Plan = read_plan(plan_file)
+        self.zero = zero
+        self.directory = plan_file.parent
+        self.stopping = threading.Event()
+        self.spool = Spool(self.directory, writer="agent", host=self.plan.host)
+
+    def run(self) -> None:
+        """Run to the plan's end, or until `stopping` is set; leave the host as it was."""
+        signal.signal(signal.SIGTERM, lambda *_: self.stopping.set())
+        late_s = max(0.0, self._now_s())
+        self.spool.event("agent.start", "agent", zero=self.zero, late_s=round(late_s, 3))
+        try:
+            if self.plan.device:
+                addresses.add(self.plan.device, self.plan.addresses)
+            (self.directory / "facts.json").write_text(json.dumps(gather()))
+            self._carry_out()
+        finally:
+            release(self.plan)
+            reason = "stopped" if self.stopping.is_set() else "completed"
+            self.spool.event("agent.end", "agent", reason=reason)
+            (self.directory / "done").touch()
+
+    def _now_s(self) -> float:
+        return time.time() - self.zero
+
+    def _carry_out(self) -> None:
+        waiting = sorted(self.plan.workers, key=lambda worker: worker.from_s)
+        running: list[_Running] = []
+        try:
+            while waiting or running:
+                while waiting and waiting[0].from_s - START_LEAD_S <= self._now_s():
+                    running.append(self._start(waiting.pop(0)))
+                running = [item for item in running if not self._ended(item)]
+                if self.stopping.wait(TICK_S):
+                    waiting.clear()
+                    for item in running:
+                        self._ask_to_end(item)
+                    self._reap(running)
+                    return
+        except BaseException:
+            for item in running:
+                item.process.kill()
+            raise
+
+    def _start(self, worker: Worker) -> _Running:
+        log = self.directory / f"{worker.name}.log"
+        with log.open("ab") as output:
+            process = self._spawn(worker, output)
+        self.spool.event("worker.start", worker.name, pid=process.pid)
+        return _Running(worker, process, log)
+
+    def _spawn(self, worker: Worker, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        command = workers.command(self.plan_file, worker, self.zero)
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+
+    def _ended(self, item: _Running) -> bool:
+        """Whether the worker is gone; one that outlives its window is told, then made, to go."""
+        code = item.process.poll()
+        overdue_s = self._now_s() - item.worker.to_s
+        if code is None:
+            if overdue_s > END_GRACE_S:
+                item.process.kill()
+            elif overdue_s > END_GRACE_S / 2:
+                self._ask_to_end(item)
+            return False
+        self.spool.event("worker.end", item.worker.name, code=code)
+        expected = {0, -signal.SIGTERM} if item.asked_to_end else {0}
+        if code not in expected or (overdue_s < -EARLY_S and not item.asked_to_end):
+            error = _last_words(item.log) or "it ended before its time"
+            self.spool.event("worker.failed", item.worker.name, code=code, error=error)
+        return True
+
+    def _ask_to_end(self, item: _Running) -> None:
+        if not item.asked_to_end:
+            item.asked_to_end = True
+            item.process.terminate()
+
+    def _reap(self, running: list[_Running]) -> None:
+        for item in running:
+            try:
+                item.process.wait(END_GRACE_S)
+            except subprocess.TimeoutExpired:
+                item.process.kill()
+                item.process.wait()
+            self._ended(item)
+
+
+def release(plan: Plan) -> None:
+    """Undo what a plan changed on its host; safe to repeat, and after any kind of death."""
+    if plan.device:
+        addresses.remove(plan.device, plan.addresses)
+
+
+def _last_words(log: Path) -> str:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - LAST_WORDS_BYTES))
+        lines = file.read().decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else ""

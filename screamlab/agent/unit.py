@@ -1,0 +1,71 @@
+"""The transient systemd unit an agent runs in, so that nothing it does hangs on a connection."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from screamlab.errors import InfraError
+
+# The unit is ended this long after the plan's end, whatever state the agent is in.
+RUNTIME_MARGIN_S = 60
+# Free space a host must have for its spool before a run starts.
+MIN_FREE_MIB = 256
+
+
+def unit_name(run_id: str) -> str:
+    """The agent's unit on every host of a run."""
+    return f"screamlab-{run_id}.service"
+
+
+def start_command(plan_file: Path, run_id: str, zero: float, runtime_s: float) -> list[str]:
+    """The systemd-run(1) command line that starts the agent of a plan.
+
+    The host is put back as it was by ExecStopPost however the agent ends.
+    """
+    agent = [sys.executable, "-m", "screamlab", "agent", str(plan_file)]
+    properties = [
+        f"RuntimeMaxSec={runtime_s + RUNTIME_MARGIN_S:.0f}",
+        f"ExecStopPost={' '.join([*agent, '--release'])}",
+        "LimitCORE=infinity",
+        "LimitNOFILE=65536",
+        "TimeoutStopSec=30",
+    ]
+    return [
+        "systemd-run",
+        "--quiet",
+        "--collect",
+        f"--unit={unit_name(run_id)}",
+        *(f"--property={item}" for item in properties),
+        *agent,
+        f"--zero={zero!r}",
+    ]
+
+
+def is_active(run_id: str) -> bool:
+    """Whether the agent's unit is running on this host."""
+    command = ["systemctl", "is-active", "--quiet", unit_name(run_id)]
+    return subprocess.run(command, check=False).returncode == 0
+
+
+def start(plan_file: Path, run_id: str, zero: float, runtime_s: float) -> None:
+    """Start the agent's unit; `InfraError` when the disk is full or systemd refuses."""
+    free_mib = shutil.disk_usage(plan_file.parent).free >> 20
+    if free_mib < MIN_FREE_MIB:
+        raise InfraError(
+            f"only {free_mib} MiB are free at {plan_file.parent}; a run needs {MIN_FREE_MIB} MiB"
+        )
+    _systemd(start_command(plan_file, run_id, zero, runtime_s))
+
+
+def stop(run_id: str) -> None:
+    """Stop the agent's unit and wait until it is gone."""
+    _systemd(["systemctl", "stop", unit_name(run_id)])
+
+
+def _systemd(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise InfraError(f"{command[0]}: {done.stderr.strip() or f'exit {done.returncode}'}")

@@ -1,0 +1,132 @@
+"""The hosts of an Ansible inventory as the compiler needs them; no host is contacted."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+
+from screamlab.errors import BadInput
+
+
+class DataPlane(BaseModel):
+    """A host's place on the data network (inventory variable ``screamlab_data``)."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    device: str
+    address: str
+    pool: str | None = None
+
+    @field_validator("address")
+    @classmethod
+    def _is_interface(cls, value: str) -> str:
+        ipaddress.IPv4Interface(value)
+        return value
+
+    @field_validator("pool")
+    @classmethod
+    def _is_network(cls, value: str | None) -> str | None:
+        if value is not None:
+            ipaddress.IPv4Network(value)
+        return value
+
+    @property
+    def ip(self) -> str:
+        """The host's own address without its prefix length."""
+        return str(ipaddress.IPv4Interface(self.address).ip)
+
+    def pool_addresses(self) -> list[str]:
+        """Addresses with prefix length, one for each stream this host can send."""
+        if self.pool is None:
+            return []
+        interface = ipaddress.IPv4Interface(self.address)
+        edges = {interface.ip, interface.network[0], interface.network[-1]}
+        return [
+            f"{address}/{interface.network.prefixlen}"
+            for address in ipaddress.IPv4Network(self.pool)
+            if address not in edges
+        ]
+
+
+class Ssh(BaseModel):
+    """How the controller reaches a host."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    port: int = 22
+    user: str = "root"
+    key_file: str | None = None
+    common_args: str = ""
+
+
+class Host(BaseModel):
+    """One inventory host."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    groups: tuple[str, ...]
+    data: DataPlane
+    ssh: Ssh
+
+
+def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]) -> Host:
+    """Build a host from its templated variables; `BadInput` names host and variable."""
+    if "screamlab_data" not in hostvars:
+        raise BadInput(f"host {name}: the inventory variable screamlab_data is missing")
+    try:
+        data = DataPlane.model_validate(hostvars["screamlab_data"])
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(["screamlab_data", *(str(part) for part in first["loc"])])
+        raise BadInput(f"host {name}: {key}: {first['msg']}") from error
+    ssh = Ssh(
+        address=str(hostvars.get("ansible_host", name)),
+        port=int(hostvars.get("ansible_port", 22)),
+        user=str(hostvars.get("ansible_user", "root")),
+        key_file=hostvars.get("ansible_ssh_private_key_file"),
+        common_args=str(hostvars.get("ansible_ssh_common_args", "")),
+    )
+    return Host(name=name, groups=tuple(groups), data=data, ssh=ssh)
+
+
+def load_hosts(inventory: Path, extra_vars: Mapping[str, Any] | None = None) -> list[Host]:
+    """Every host of an inventory that has a place on the data network, variables templated.
+
+    Uses ansible-core's own inventory, variable manager and templar, so what a playbook sees is
+    what the compiler sees. Raises `BadInput` when the inventory cannot be read.
+    """
+    from ansible.errors import AnsibleError
+    from ansible.inventory.manager import InventoryManager
+    from ansible.parsing.dataloader import DataLoader
+    from ansible.template import Templar
+    from ansible.vars.manager import VariableManager
+
+    if not inventory.exists():
+        raise BadInput(f"{inventory}: there is no such inventory")
+    loader = DataLoader()
+    try:
+        manager = InventoryManager(loader=loader, sources=[str(inventory)])
+        variables = VariableManager(loader=loader, inventory=manager)
+        hosts = []
+        for host in manager.get_hosts():
+            found = {**variables.get_vars(host=host), **(extra_vars or {})}
+            wanted = {
+                key: value
+                for key, value in found.items()
+                if key.startswith(("ansible_", "screamlab_"))
+                and key not in {"ansible_facts", "ansible_version"}
+            }
+            templar = Templar(loader=loader, variables=found)
+            groups = [group.name for group in host.get_groups()]
+            hosts.append(host_from_vars(host.name, groups, templar.template(wanted)))
+    except AnsibleError as error:
+        raise BadInput(f"{inventory}: {error}") from error
+    if not hosts:
+        raise BadInput(f"{inventory}: there is no host in this inventory")
+    return hosts

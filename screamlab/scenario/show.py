@@ -1,0 +1,53 @@
+"""The compiled timeline of a scenario, host by host, for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+
+from screamlab.scenario.compile import Compiled
+from screamlab.scenario.plan import Plan
+
+
+def show_plans(compiled: Compiled, console: Console) -> None:
+    """Print phases, then what each host does and when (seconds after zero)."""
+    plans = list(compiled.plans.values())
+    phases = Table("phase", "from s", "to s", title="timeline", title_justify="left")
+    for phase in plans[0].phases:
+        phases.add_row(phase.name, f"{phase.from_s:g}", f"{phase.to_s:g}")
+    counts = ", ".join(f"{len(items)} {kind}" for kind, items in _parts(compiled))
+    console.print(Group(phases, *(_host(plan) for plan in plans)), f"router: {counts}")
+
+
+def _parts(compiled: Compiled) -> list[tuple[str, list[dict[str, object]]]]:
+    topology = compiled.topology
+    return [
+        ("sources", topology["sources"]),
+        ("sinks", topology["sinks"]),
+        ("routes", topology["routes"]),
+    ]
+
+
+def _host(plan: Plan) -> Table:
+    table = Table("from s", "to s", "worker", "stream", "what", title=plan.host,
+                  title_justify="left")  # fmt: skip
+    for worker in plan.workers:
+        streams = worker.spec.get("streams")
+        if not streams:
+            table.add_row(f"{worker.from_s:g}", f"{worker.to_s:g}", worker.name, "", worker.kind)
+        for stream in streams or ():
+            window = (f"{stream['from_s']:.1f}", f"{stream['to_s']:.1f}")
+            table.add_row(*window, worker.name, stream["name"], _what(stream))
+    return table
+
+
+def _what(stream: dict[str, Any]) -> str:
+    format_ = f"{stream['protocol']} {stream['codec']}"
+    local = stream["local"]
+    if "hears" in stream:
+        heard = ", ".join(item["sender"] for item in stream["hears"])
+        return f"{format_} at {local['address']}:{local['port']} hears {heard}"
+    remote = stream["remote"]
+    return f"{format_} {local['address']} → {remote['address']}:{remote['port']}"

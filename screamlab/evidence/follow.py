@@ -1,0 +1,52 @@
+"""Follow a run's spool on its host: every event, and the few series a progress display needs."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+POLL_S = 0.25
+# The subjects of series that are passed on; the rest is collected after the run.
+_SHOWN = ("process/router", "stream/")
+
+
+def follow(directory: Path) -> Iterator[dict[str, Any]]:
+    """Yield records as they are written, from the first; ends once the agent has ended."""
+    offsets: dict[Path, int] = {}
+    while True:
+        ended = (directory / "done").exists()
+        for file in sorted(directory.glob("*.jsonl")):
+            for record in _new_records(file, offsets):
+                if "kind" in record or str(record.get("subject")).startswith(_SHOWN):
+                    yield record
+        if ended:
+            return
+        time.sleep(POLL_S)
+
+
+def print_followed(directory: Path) -> None:
+    """Print what `follow` yields as JSON lines, until the reader goes away."""
+    try:
+        for record in follow(directory):
+            print(json.dumps(record), flush=True)
+    except BrokenPipeError:
+        sys.stderr.close()
+
+
+def _new_records(file: Path, offsets: dict[Path, int]) -> Iterator[dict[str, Any]]:
+    with file.open("rb") as opened:
+        opened.seek(offsets.get(file, 0))
+        for line in opened:
+            if not line.endswith(b"\n"):
+                return
+            offsets[file] = offsets.get(file, 0) + len(line)
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(record, dict):
+                yield record

@@ -1,0 +1,18 @@
+"""All checks, one topic per file; importing this package fills the table."""
+
+from screamlab.judge.checks import artifacts, audio, lab, latency, log, net, router
+from screamlab.judge.registry import CHECKS, parse_check, validate_check, validate_checks
+
+__all__ = [
+    "CHECKS",
+    "artifacts",
+    "audio",
+    "lab",
+    "latency",
+    "log",
+    "net",
+    "parse_check",
+    "router",
+    "validate_check",
+    "validate_checks",
+]

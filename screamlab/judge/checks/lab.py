@@ -1,0 +1,234 @@
+"""Whether the lab itself kept its time; what fails here makes a run invalid, never failed."""
+
+from __future__ import annotations
+
+import numpy as np
+from pydantic import Field
+
+from screamlab.judge.faults import Fault
+from screamlab.judge.model import CheckResult
+from screamlab.judge.noise import floors
+from screamlab.judge.registry import Grader, Params, check
+from screamlab.judge.view import Run, Samples
+from screamlab.judge.windows import Window
+
+# What goes wrong at a sender in one second is heard, after the buffers on the way, by the next.
+AFTER_S = 1.0
+
+
+class Pacing(Params):
+    """p99 pacing error of each second, and the share of seconds that may exceed it."""
+
+    max_p99_ms: float = Field(default=5.0, gt=0)
+    max_bad_share: float = Field(default=0.02, ge=0, lt=1)
+
+
+def pacing_faults(run: Run, params: Pacing) -> list[Fault]:
+    """Every second in which a sender missed its own times."""
+    found = []
+    for (host, subject), samples in run.family("sender", "pacing_p99_ms").items():
+        late = samples.value > params.max_p99_ms
+        for t, ms in zip(samples.t[late], samples.value[late], strict=True):
+            reason = f"{subject} sent {ms:.1f} ms off its time at {run.when(t)}"
+            found.append(Fault(host, Window(t - 1.0, t + AFTER_S), reason))
+    for event in run.events("sender.overrun"):
+        late_ms = float(event.fields.get("late_ms") or 0.0)
+        reason = f"{event.subject} overran by {late_ms:.1f} ms at {run.when(event.at_s)}"
+        begin = event.at_s - late_ms / 1000
+        found.append(Fault(event.host, Window(begin, event.at_s + AFTER_S), reason))
+    return found
+
+
+@check("lab.pacing", Pacing, faults=pacing_faults)
+def pacing(run: Run, params: Pacing) -> list[CheckResult]:
+    """Every generator sends its packets when they are due."""
+    grade = Grader("lab.pacing", params.min_samples, bad="invalid")
+    results = []
+    for (_, subject), samples in sorted(run.family("sender", "pacing_p99_ms").items()):
+        if len(samples) == 0:
+            continue
+        value = float(np.quantile(samples.value, 1 - params.max_bad_share, method="lower"))
+        worst = int(np.argmax(samples.value))
+        reason = (
+            f"p99 pacing error up to {value:.2f} ms, worst second {samples.value[worst]:.2f} ms "
+            f"at {run.when(samples.t[worst])}; at most {params.max_p99_ms:g} ms"
+        )
+        results.append(grade.at_most(subject, value, params.max_p99_ms, "ms", len(samples), reason))
+    return results or [grade.unknown("senders", "no sender reported its pacing")]
+
+
+class NullPath(Params):
+    """What the lab may do to its own streams where no router is in the way."""
+
+    max_dropouts_per_minute: float = Field(default=0.0, ge=0)
+    min_heard_share: float = Field(default=0.99, gt=0, le=1)
+    max_pacing_p99_ms: float = Field(default=5.0, gt=0)
+    min_samples: int = Field(default=3, ge=1)
+
+
+@check("lab.null_path", NullPath)
+def null_path(run: Run, params: NullPath) -> list[CheckResult]:
+    """Straight from sender to receiver, the lab hears every stream without a dropout."""
+    grade = Grader("lab.null_path", params.min_samples, bad="invalid")
+    results = []
+    for floor in floors(run):
+        subject, samples = f"null/{floor.kind}", int(floor.seconds)
+        share = floor.heard_share or 0.0
+        if floor.heard_share is not None and share < params.min_heard_share:
+            reason = f"heard {share:.1%} of the null path, at least {params.min_heard_share:.1%}"
+            results.append(
+                grade.at_least(subject, share, params.min_heard_share, "share", samples, reason)
+            )
+        elif (floor.pacing_p99_ms or 0.0) > params.max_pacing_p99_ms:
+            limit = params.max_pacing_p99_ms
+            reason = f"paced {floor.pacing_p99_ms:.2f} ms off, at most {limit:g} ms"
+            results.append(
+                grade.at_most(subject, floor.pacing_p99_ms or 0.0, limit, "ms", samples, reason)
+            )
+        else:
+            rate, limit = floor.dropouts_per_minute, params.max_dropouts_per_minute
+            reason = (
+                f"{rate:.2f} dropouts a minute over {floor.streams} streams on the null path, "
+                f"at most {limit:g}"
+            )
+            results.append(grade.at_most(subject, rate, limit, "per minute", samples, reason))
+    return results or [grade.unknown("null path", "no stream was planned for the null path")]
+
+
+class ReceiverOverrun(Params):
+    """Datagrams a client host received and did not read in time."""
+
+    max_lost: int = Field(default=0, ge=0)
+
+
+def receiver_faults(run: Run, params: ReceiverOverrun) -> list[Fault]:
+    """Every second in which a client host's own sockets overflowed."""
+    found = []
+    for (host, _), samples in run.family("host", "udp_rcvbuf_errors").items():
+        if host == run.router_host:
+            continue
+        growth = samples.growth()
+        for t, lost in zip(growth.t, growth.value, strict=True):
+            if lost > 0:
+                reason = f"{host} lost {lost:.0f} datagrams unread at {run.when(t)}"
+                found.append(Fault(host, Window(t - 1.0, t + AFTER_S), reason))
+    for event in run.events("receiver.overrun"):
+        reason = f"{event.subject} looked too late at {run.when(event.at_s)}"
+        found.append(Fault(event.host, Window(event.at_s - 1.0, event.at_s + AFTER_S), reason))
+    return found
+
+
+@check("lab.receiver_overrun", ReceiverOverrun, faults=receiver_faults)
+def receiver_overrun(run: Run, params: ReceiverOverrun) -> list[CheckResult]:
+    """Every client host reads what it is sent."""
+    grade = Grader("lab.receiver_overrun", params.min_samples, bad="invalid")
+    overruns = run.events("receiver.overrun")
+    results = []
+    for host in run.plans:
+        if host == run.router_host:
+            continue
+        samples = run.series("host", "udp_rcvbuf_errors", host)
+        growth = samples.growth()
+        dropped = [e for e in overruns if e.host == host and e.fields.get("drops", 1)]
+        # Both count the same datagrams: the host's sum, and the sockets' own.
+        told = sum(float(event.fields.get("drops", 1)) for event in dropped)
+        lost = max(float(growth.value.sum()), told)
+        moments = [*growth.t[growth.value > 0], *(event.at_s for event in dropped)]
+        first = f", first at {run.when(min(moments))}" if moments else ""
+        reason = f"{lost:.0f} datagrams lost by the host's own sockets{first}"
+        results.append(
+            grade.at_most(host, lost, params.max_lost, "datagrams", len(samples), reason)
+        )
+    return results or [grade.unknown("clients", "no client host has a plan")]
+
+
+class SamplerHoles(Params):
+    """The longest time a host may go unobserved."""
+
+    max_gap_s: float = Field(default=3.0, gt=0)
+
+
+def sampler_faults(run: Run, params: SamplerHoles) -> list[Fault]:
+    """Every stretch in which a host was not observed."""
+    found = []
+    for host in run.plans:
+        samples = run.series("host", "cpu_percent", host)
+        for window in _holes(run, host, samples) if len(samples) else ():
+            if window.length_s > params.max_gap_s:
+                since = run.when(window.from_s)
+                reason = f"{host} was not observed for {window.length_s:.1f} s from {since}"
+                found.append(Fault(host, window, reason))
+    return found
+
+
+@check("lab.sampler_holes", SamplerHoles, faults=sampler_faults)
+def sampler_holes(run: Run, params: SamplerHoles) -> list[CheckResult]:
+    """Every host was observed all the time."""
+    grade = Grader("lab.sampler_holes", params.min_samples, bad="invalid")
+    results = []
+    for host in run.plans:
+        samples = run.series("host", "cpu_percent", host)
+        if len(samples) < params.min_samples:
+            results.append(grade.too_few(host, len(samples), "the host"))
+            continue
+        widest = max(_holes(run, host, samples), key=lambda window: window.length_s)
+        reason = f"longest time unobserved {widest.length_s:.1f} s from {run.when(widest.from_s)}"
+        results.append(
+            grade.at_most(host, widest.length_s, params.max_gap_s, "s", len(samples), reason)
+        )
+    return results or [grade.unknown("hosts", "no host has a plan")]
+
+
+def _holes(run: Run, host: str, samples: Samples) -> list[Window]:
+    """The times between samples, from the sampler's planned beginning to its end."""
+    planned = [worker for worker in run.plans[host].workers if worker.kind == "sampler"]
+    begin = planned[0].from_s if planned else 0.0
+    end = planned[0].to_s if planned else run.duration_s
+    edges = [begin, *sorted(t for t in samples.t if begin <= t <= end), end]
+    return [Window(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+
+
+class Agents(Params):
+    """How far from its planned end an agent may end, and its workers with it."""
+
+    max_late_s: float = Field(default=10.0, ge=0)
+    max_early_s: float = Field(default=2.0, ge=0)
+    min_samples: int = Field(default=1, ge=1)
+
+
+def agent_faults(run: Run, params: Agents) -> list[Fault]:
+    """From the death of a worker on, nothing of its host can be trusted."""
+    return [
+        Fault(
+            event.host,
+            Window(event.at_s - 1.0, max(run.duration_s, event.at_s + AFTER_S)),
+            f"worker {event.subject} failed at {run.when(event.at_s)}",
+        )
+        for event in run.events("worker.failed")
+    ]
+
+
+@check("lab.agents", Agents, faults=agent_faults)
+def agents(run: Run, params: Agents) -> list[CheckResult]:
+    """Every agent started, kept its workers alive and ended on time."""
+    return [_agent(run, params, host) for host in run.plans] or [
+        Grader("lab.agents", 1).unknown("hosts", "no host has a plan")
+    ]
+
+
+def _agent(run: Run, params: Agents, host: str) -> CheckResult:
+    grade = Grader("lab.agents", params.min_samples, bad="invalid")
+    starts, ends, failed = (
+        [event for event in run.events(kind) if event.host == host]
+        for kind in ("agent.start", "agent.end", "worker.failed")
+    )
+    if not starts or not ends:
+        return grade.unknown(host, f"the agent never {'ended' if starts else 'started'}")
+    if failed:
+        error = failed[0].fields.get("error", "no reason given")
+        reason = f"worker {failed[0].subject} failed at {run.when(failed[0].at_s)}: {error}"
+        return grade.at_most(host, len(failed), 0, "workers", len(starts), reason)
+    late_s = ends[-1].at_s - run.plans[host].duration_s
+    limit = params.max_late_s if late_s >= 0 else params.max_early_s
+    reason = f"ended {abs(late_s):.1f} s {'after' if late_s >= 0 else 'before'} its time"
+    return grade.at_most(host, abs(late_s), limit, "s", len(ends), reason)

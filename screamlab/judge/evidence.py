@@ -1,0 +1,36 @@
+"""What the judge reads of a run, and from whom: the bundle on disk, or a canary in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from screamlab.evidence.bundle import Series
+from screamlab.evidence.journal import Entry
+from screamlab.scenario.plan import Plan
+
+
+class Evidence(Protocol):
+    """What is read of a run; `screamlab.evidence.bundle.Bundle` is one."""
+
+    path: Path
+    meta: dict[str, Any]
+    zero: float
+
+    @property
+    def plans(self) -> Mapping[str, Plan]: ...
+
+    @property
+    def facts(self) -> Mapping[str, Mapping[str, Any]]: ...
+
+    @property
+    def missing_reasons(self) -> Mapping[str, str]: ...
+
+    def events(self, kind: str = "", subject: str = "*") -> Iterable[Mapping[str, Any]]: ...
+
+    def series(self, subject: str, metric: str) -> Mapping[tuple[str, str], Series]: ...
+
+    def journal(self, host: str, unit: str | None = None) -> Iterable[Entry]: ...
+
+    def has_journal(self, host: str) -> bool: ...

@@ -1,0 +1,277 @@
+"""The run as checks see it: phases, streams and hosts with their series on the plan's clock."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from screamlab.evidence.journal import Entry
+from screamlab.evidence.spool import read_lines
+from screamlab.judge.evidence import Evidence
+from screamlab.judge.faults import Fault
+from screamlab.judge.model import RouterId
+from screamlab.judge.windows import Window, Windows, inside, intersect, merge
+from screamlab.scenario.plan import Phase, Plan, ReceiverStream, SenderStream
+
+NULL_PREFIX = "null/"
+_CLIENTS = {"native": "native", "gst": "gstreamer"}
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One metric of one subject: `t` in seconds on the plan's clock, `value` in its unit."""
+
+    t: NDArray[np.float64]
+    value: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.t)
+
+    def within(self, windows: Windows) -> Samples:
+        """Only the samples taken in `windows`."""
+        mask = inside(self.t, windows)
+        return Samples(self.t[mask], self.value[mask])
+
+    def growth(self) -> Samples:
+        """How much a cumulative counter grew up to each sample; a restart at zero is no loss."""
+        if len(self) == 0:
+            return self
+        steps = np.diff(self.value, prepend=self.value[:1])
+        return Samples(self.t, np.where(steps >= 0, steps, self.value))
+
+
+NOTHING = Samples(np.empty(0), np.empty(0))
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened at `at_s` on the plan's clock."""
+
+    at_s: float
+    host: str
+    kind: str
+    subject: str
+    fields: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One end of a stream and the host that plays it; `kind` is protocol-codec-client."""
+
+    name: str
+    host: str
+    kind: str
+    stream: SenderStream | ReceiverStream
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A sender as one receiver must hear it, and the time in which both are up."""
+
+    receiver: Placed
+    sender: Placed
+    up: Window
+
+    @property
+    def subject(self) -> str:
+        return f"stream/{self.receiver.name}/{self.sender.name}"
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        return frozenset({self.receiver.host, self.sender.host})
+
+    @property
+    def null(self) -> bool:
+        """Whether it goes straight from sender to receiver, past the router."""
+        return self.receiver.name.startswith(NULL_PREFIX)
+
+    @property
+    def kind(self) -> str:
+        if self.sender.kind == self.receiver.kind:
+            return self.sender.kind
+        return f"{self.sender.kind} → {self.receiver.kind}"
+
+
+class Run:
+    """A run folder's evidence, read once and kept by metric.
+
+    `faults` is what the lab did to itself; it is filled in before the first check is asked.
+    """
+
+    faults: tuple[Fault, ...] = ()
+
+    def __init__(self, bundle: Evidence) -> None:
+        self.bundle = bundle
+        self.meta: dict[str, Any] = bundle.meta
+        self.zero = bundle.zero
+        self.plans: dict[str, Plan] = dict(bundle.plans)
+        self.phases = tuple(Phase.model_validate(phase) for phase in self.meta.get("phases", ()))
+        self._family = lru_cache(maxsize=32)(self._load_family)
+
+    @cached_property
+    def duration_s(self) -> float:
+        ends = [plan.duration_s for plan in self.plans.values()]
+        return max([*ends, *(phase.to_s for phase in self.phases)], default=0.0)
+
+    def phase(self, *kinds: str) -> Windows:
+        """The time of all phases of these kinds."""
+        return merge(Window(p.from_s, p.to_s) for p in self.phases if p.kind in kinds)
+
+    def when(self, at_s: float) -> str:
+        """A moment as a reader finds it again in the report."""
+        name = next((p.name for p in self.phases if p.from_s <= at_s < p.to_s), None)
+        return f"{at_s:.1f} s ({name})" if name else f"{at_s:.1f} s"
+
+    @cached_property
+    def senders(self) -> tuple[Placed, ...]:
+        return self._placed("sender", SenderStream)
+
+    @cached_property
+    def receivers(self) -> tuple[Placed, ...]:
+        return self._placed("receiver", ReceiverStream)
+
+    @cached_property
+    def streams(self) -> tuple[Stream, ...]:
+        """Every receiver with every sender it must hear, null path included."""
+        senders = {sender.name: sender for sender in self.senders}
+        found = []
+        for receiver in self.receivers:
+            assert isinstance(receiver.stream, ReceiverStream)
+            for heard in receiver.stream.hears:
+                if (sender := senders.get(heard.sender)) is not None:
+                    found.append(Stream(receiver, sender, _both(receiver.stream, sender.stream)))
+        return tuple(found)
+
+    @cached_property
+    def routed(self) -> tuple[Stream, ...]:
+        """The streams that go through the router."""
+        return tuple(stream for stream in self.streams if not stream.null)
+
+    @cached_property
+    def router_host(self) -> str | None:
+        """The host whose plan watches the process named ``router``."""
+        for host, plan in self.plans.items():
+            for worker in plan.workers:
+                watched = worker.spec.get("processes", ()) if worker.kind == "sampler" else ()
+                if any(process.get("name") == "router" for process in watched):
+                    return host
+        return None
+
+    @cached_property
+    def router(self) -> RouterId:
+        """Which router ran."""
+        told = self.meta.get("router") or {}
+        return RouterId(version=told.get("version"), method=told.get("method"))
+
+    @cached_property
+    def infra(self) -> str | None:
+        """Why the run could not be carried out, when whoever ran it said so."""
+        path = self.bundle.path / "infra.json"
+        try:
+            told = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValueError:
+            return "infra.json is there but not readable"
+        return str(told.get("reason") if isinstance(told, dict) else told)
+
+    def hold(self, stream: Stream) -> Windows:
+        """The part of the hold phases in which both ends of `stream` are up."""
+        return intersect(self.phase("hold"), (stream.up,))
+
+    def first_heard_s(self, stream: Stream) -> float | None:
+        """When the receiver first heard the sender; None for never."""
+        heard = self.series(stream.subject, "heard", stream.receiver.host)
+        times = [event.at_s for event in self.events("stream.heard", stream.subject)]
+        times += [float(t) for t in heard.t[heard.value > 0][:1]]
+        return min(times, default=None)
+
+    def series(self, subject: str, metric: str, host: str | None = None) -> Samples:
+        """One metric of one subject; empty when there is none of it."""
+        family, _, _ = subject.partition("/")
+        found = self._family(family, metric)
+        if host is not None:
+            return found.get((host, subject), NOTHING)
+        return next((s for (_, name), s in found.items() if name == subject), NOTHING)
+
+    def family(self, family: str, metric: str) -> dict[tuple[str, str], Samples]:
+        """One metric of ``family`` and all of ``family/…``, by host and subject."""
+        return self._family(family, metric)
+
+    def events(self, kind: str, subject: str = "*") -> list[Event]:
+        """Events of `kind` (all below it when it ends in a dot) on subjects like `subject`."""
+        kinds = [k for k in self._by_kind if k.startswith(kind)] if kind.endswith(".") else [kind]
+        found = [event for k in kinds for event in self._by_kind.get(k, ())]
+        if subject != "*":
+            found = [event for event in found if fnmatchcase(event.subject, subject)]
+        return sorted(found, key=lambda event: event.at_s) if len(kinds) > 1 else found
+
+    def journal(self, unit: str) -> list[Entry] | None:
+        """What a unit of the router's host logged while the plan ran; None without a journal."""
+        host, end = self.router_host, self.zero + self.duration_s
+        if host is None or not self.bundle.has_journal(host):
+            return None
+        entries = self.bundle.journal(host, unit)
+        return [entry for entry in entries if self.zero <= entry.t <= end]
+
+    @cached_property
+    def starts(self) -> list[dict[str, Any]]:
+        """How the router was brought up for this run: lost starts, and the one that ran last.
+
+        The host's record (`screamlab.router.readiness`) also holds starts of earlier runs; those
+        end at the last start before that was ready.
+        """
+        lines: list[dict[str, Any]] = []
+        for path in self.bundle.path.glob(f"hosts/{self.router_host}/**/starts.jsonl"):
+            lines += read_lines(path).records
+        lines = sorted((x for x in lines if x["t"] < self.zero), key=lambda line: line["t"])
+        ready = [at for at, line in enumerate(lines[:-1]) if line.get("outcome") == "ready"]
+        return lines[ready[-1] + 1 :] if ready else lines
+
+    @cached_property
+    def _by_kind(self) -> dict[str, list[Event]]:
+        by_kind = defaultdict(list)
+        for told in self.bundle.events():
+            fields = {key: value for key, value in told.items() if key not in _EVENT_HEAD}
+            at_s = float(told["t"]) - self.zero
+            by_kind[told["kind"]].append(
+                Event(at_s, told["host"], told["kind"], told["subject"], fields)
+            )
+        for events in by_kind.values():
+            events.sort(key=lambda event: event.at_s)
+        return dict(by_kind)
+
+    def _load_family(self, family: str, metric: str) -> dict[tuple[str, str], Samples]:
+        return {
+            key: Samples(t - self.zero, value)
+            for glob in (family, f"{family}/*")
+            for key, (t, value) in self.bundle.series(glob, metric).items()
+        }
+
+    def _placed(self, role: str, model: _Model) -> tuple[Placed, ...]:
+        found = []
+        for host, plan in self.plans.items():
+            for worker in plan.workers:
+                client, _, played = worker.kind.partition("_")
+                if played != role:
+                    continue
+                for spec in worker.spec.get("streams", ()):
+                    stream = model.model_validate(spec)
+                    kind = f"{stream.protocol}-{stream.codec}-{_CLIENTS.get(client, client)}"
+                    found.append(Placed(stream.name, host, kind, stream))
+        return tuple(found)
+
+
+_Model = type[SenderStream] | type[ReceiverStream]
+_EVENT_HEAD = frozenset({"t", "host", "kind", "subject"})
+
+
+def _both(one: SenderStream | ReceiverStream, other: SenderStream | ReceiverStream) -> Window:
+    return Window(max(one.from_s, other.from_s), min(one.to_s, other.to_s))

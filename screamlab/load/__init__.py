@@ -1,0 +1,1 @@
+"""Load: native senders and receivers for legacy Scream and RTP, and the GStreamer client."""

@@ -387,6 +387,12 @@ def test_measured_clocks_make_latency_known(run: CanaryRun) -> None:
     assert result_of(run, "audio.latency", RTP).status == "unknown"
 
 
+def test_lost_lines_of_evidence_make_the_host_invalid(run: CanaryRun) -> None:
+    run.event(5.0, "client1", "spool.lost", "events-agent", lines=7)
+    assert result_of(run, "lab.agents", "client1").status == "invalid"
+    assert result_of(run, "lab.agents", "client2").status == "pass"
+
+
 def test_a_check_that_breaks_knows_nothing(run: CanaryRun) -> None:
     run.meta["checks"] = [{"id": "router.cpu"}, {"id": "router.memory"}]
     key = (ROUTER, "process/router", "cpu_percent")

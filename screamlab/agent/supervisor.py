@@ -1,40 +1,41 @@
 """The agent of one host: carries out the host's plan, alone, from zero to its end.
 
-It starts every worker in a process of its own, watches them, and ends them when their time is
-over. A worker that dies is recorded with its last words and is not restarted: what it would have
-measured is missing, and the judge has to know.
+It forks a process for every worker, watches them, and ends them when their time is over. A worker
+that dies is recorded with its last words and is not restarted: what it would have measured is
+missing, and the judge has to know.
 """
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 import signal
-import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import IO
 
 from screamlab.agent import addresses, workers
 from screamlab.evidence.spool import Spool
 from screamlab.observe.host_facts import gather
 from screamlab.scenario.plan import Plan, Worker, read_plan
 
-# An interpreter with numpy takes up to a few seconds to come up on a loaded host.
-START_LEAD_S = 6.0
+# Workers are forked this long before their window, to open sockets and render signals.
+START_LEAD_S = 4.0
 # A worker gets this long after its window to write its last lines.
 END_GRACE_S = 10.0
 # A worker whose last tick lies this close to its end is not early.
 EARLY_S = 1.5
 TICK_S = 0.1
 LAST_WORDS_BYTES = 2000
+_FORK = multiprocessing.get_context("fork")
 
 
 @dataclass
 class _Running:
     worker: Worker
-    process: subprocess.Popen[bytes]
+    process: ForkProcess
     log: Path
     asked_to_end: bool = False
 
@@ -58,6 +59,7 @@ class Agent:
         try:
             if self.plan.device:
                 addresses.add(self.plan.device, self.plan.addresses)
+            workers.load(self.plan.workers)
             (self.directory / "facts.json").write_text(json.dumps(gather()))
             self._carry_out()
         finally:
@@ -90,20 +92,16 @@ class Agent:
 
     def _start(self, worker: Worker) -> _Running:
         log = self.directory / f"{worker.name}.log"
-        with log.open("ab") as output:
-            process = self._spawn(worker, output)
+        arguments = (self.plan, worker, self.zero, self.directory, log)
+        # Forking shares the imports; twenty interpreters starting at once stall a small host.
+        process = _FORK.Process(target=workers.run_logged, args=arguments, name=worker.name)
+        process.start()
         self.spool.event("worker.start", worker.name, pid=process.pid)
         return _Running(worker, process, log)
 
-    def _spawn(self, worker: Worker, output: IO[bytes]) -> subprocess.Popen[bytes]:
-        command = workers.command(self.plan_file, worker, self.zero)
-        return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
-        )
-
     def _ended(self, item: _Running) -> bool:
         """Whether the worker is gone; one that outlives its window is told, then made, to go."""
-        code = item.process.poll()
+        code = item.process.exitcode
         overdue_s = self._now_s() - item.worker.to_s
         if code is None:
             if overdue_s > END_GRACE_S:
@@ -125,11 +123,10 @@ class Agent:
 
     def _reap(self, running: list[_Running]) -> None:
         for item in running:
-            try:
-                item.process.wait(END_GRACE_S)
-            except subprocess.TimeoutExpired:
+            item.process.join(END_GRACE_S)
+            if item.process.is_alive():
                 item.process.kill()
-                item.process.wait()
+                item.process.join()
             self._ended(item)
 
 

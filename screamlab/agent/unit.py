@@ -29,6 +29,8 @@ def start_command(plan_file: Path, run_id: str, zero: float, runtime_s: float) -
     properties = [
         f"RuntimeMaxSec={runtime_s + RUNTIME_MARGIN_S:.0f}",
         f"ExecStopPost={' '.join([*agent, '--release'])}",
+        # A worker's arithmetic is small; BLAS threads would only fight over the host's cores.
+        "Environment=OPENBLAS_NUM_THREADS=1",
         "LimitCORE=infinity",
         "LimitNOFILE=65536",
         "TimeoutStopSec=30",

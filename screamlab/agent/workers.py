@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 import faulthandler
 import importlib
+import os
 import signal
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from screamlab.agent.context import WorkerContext
-from screamlab.errors import BadInput
+from screamlab.errors import BadInput, ScreamlabError
 from screamlab.evidence.spool import Spool
 from screamlab.scenario.plan import Plan, Worker, read_plan
 
@@ -25,15 +28,20 @@ KINDS = {
 
 
 def command(plan_file: Path, worker: Worker, zero: float) -> list[str]:
-    """The command line that runs one worker of a plan in a process of its own."""
+    """The command line that runs one worker of a plan alone, without an agent."""
     return [sys.executable, "-m", __name__, str(plan_file), worker.name, repr(zero)]
+
+
+def load(workers: Iterable[Worker]) -> None:
+    """Import what the workers run, so that their processes need not."""
+    for worker in workers:
+        if worker.kind in KINDS:
+            _function(worker)
 
 
 def run_worker(plan: Plan, worker: Worker, zero: float, directory: Path) -> None:
     """Carry out one worker until its window ends or SIGTERM asks for an early end."""
-    if worker.kind not in KINDS:
-        raise BadInput(f"worker {worker.name}: unknown kind '{worker.kind}'")
-    module, _, function = KINDS[worker.kind].partition(":")
+    function = _function(worker)
     spool = Spool(directory, writer=worker.name, host=plan.host)
     context = WorkerContext(
         name=worker.name,
@@ -45,8 +53,35 @@ def run_worker(plan: Plan, worker: Worker, zero: float, directory: Path) -> None
         directory=directory,
     )
     signal.signal(signal.SIGTERM, lambda *_: context.stopping.set())
-    getattr(importlib.import_module(module), function)(worker.spec, context)
+    function(worker.spec, context)
     spool.close()
+
+
+def run_logged(plan: Plan, worker: Worker, zero: float, directory: Path, log: Path) -> None:
+    """Carry out one worker in a forked process of its own; what it says goes to `log`."""
+    descriptor = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(descriptor, sys.stdout.fileno())
+    os.dup2(descriptor, sys.stderr.fileno())
+    faulthandler.enable()
+    sys.exit(_exit_code(plan, worker, zero, directory))
+
+
+def _function(worker: Worker) -> Callable[[dict[str, Any], WorkerContext], None]:
+    if worker.kind not in KINDS:
+        raise BadInput(f"worker {worker.name}: unknown kind '{worker.kind}'")
+    module, _, name = KINDS[worker.kind].partition(":")
+    function: Callable[[dict[str, Any], WorkerContext], None]
+    function = getattr(importlib.import_module(module), name)
+    return function
+
+
+def _exit_code(plan: Plan, worker: Worker, zero: float, directory: Path) -> int:
+    try:
+        run_worker(plan, worker, zero, directory)
+    except ScreamlabError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def main() -> int:
@@ -59,12 +94,7 @@ def main() -> int:
     faulthandler.enable()
     plan = read_plan(arguments.plan)
     worker = next(w for w in plan.workers if w.name == arguments.worker)
-    try:
-        run_worker(plan, worker, arguments.zero, arguments.plan.parent)
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return _exit_code(plan, worker, arguments.zero, arguments.plan.parent)
 
 
 if __name__ == "__main__":

@@ -146,23 +146,26 @@ class Bundle:
 
         Within `from_s` ≤ t < `to_s`, seconds after the plan's zero. `*` also matches slashes.
         """
-        rows = self.query(
-            "SELECT host, subject, t, value FROM series"
-            " WHERE subject GLOB ? AND metric = ? AND t >= ? AND t < ?"
-            " ORDER BY host, subject, t",
+        chosen = (
+            " FROM series WHERE subject GLOB ? AND metric = ? AND t >= ? AND t < ? ",
             subject,
             metric,
             -np.inf if from_s is None else self.zero + from_s,
             np.inf if to_s is None else self.zero + to_s,
+        )
+        # Names are asked for once per group: repeated on every row they take most of the memory.
+        groups = self.query(
+            f"SELECT host, subject, count(*){chosen[0]}GROUP BY ALL ORDER BY host, subject",
+            *chosen[1:],
+        ).fetchall()
+        rows = self.query(
+            f"SELECT t, value{chosen[0]}ORDER BY host, subject, t", *chosen[1:]
         ).fetchnumpy()
-        if not len(rows["t"]):
-            return {}
-        keys = np.stack([np.asarray(rows["host"], str), np.asarray(rows["subject"], str)])
-        starts = np.flatnonzero(np.any(keys[:, 1:] != keys[:, :-1], axis=0)) + 1
-        parts = zip(np.split(rows["t"], starts), np.split(rows["value"], starts), strict=True)
+        ends = np.cumsum([count for _, _, count in groups])[:-1]
+        parts = zip(np.split(rows["t"], ends), np.split(rows["value"], ends), strict=True)
         return {
-            (str(keys[0, start]), str(keys[1, start])): Series(*part)
-            for start, part in zip((0, *starts), parts, strict=True)
+            (host, name): Series(*part)
+            for (host, name, _), part in zip(groups, parts, strict=False)
         }
 
     def query(self, sql: str, *parameters: Any) -> duckdb.DuckDBPyConnection:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import tarfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from screamlab.errors import InfraError
 from screamlab.evidence.pack import sha256_of
@@ -36,7 +37,7 @@ def unpack(archive: Path, host_dir: Path, *, sha256: str, dry: bool = False) -> 
     incoming.mkdir(parents=True)
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            tar.extractall(incoming, filter="data")
+            tar.extractall(incoming, members=_inside(tar))
         return _merge(incoming, host_dir, dry)
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise InfraError(f"{archive}: cannot unpack: {error}") from error
@@ -44,6 +45,18 @@ def unpack(archive: Path, host_dir: Path, *, sha256: str, dry: bool = False) -> 
         raise InfraError(f"{host_dir}: cannot unpack: {error.strerror or error}") from error
     finally:
         shutil.rmtree(incoming, ignore_errors=True)
+
+
+def _inside(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """The members, all of them plain files and folders below the root of the archive.
+
+    What ``filter="data"`` checks in newer Pythons (PEP 706); Debian 12's has none.
+    """
+    for member in tar:
+        name = PurePosixPath(member.name)
+        if not (member.isfile() or member.isdir()) or name.is_absolute() or ".." in name.parts:
+            raise tarfile.TarError(f"{member.name} is not a plain file inside the archive")
+        yield member
 
 
 def _merge(incoming: Path, host_dir: Path, dry: bool) -> Unpacked:

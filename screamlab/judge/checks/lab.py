@@ -228,6 +228,11 @@ def _agent(run: Run, params: Agents, host: str) -> CheckResult:
         error = failed[0].fields.get("error", "no reason given")
         reason = f"worker {failed[0].subject} failed at {run.when(failed[0].at_s)}: {error}"
         return grade.at_most(host, len(failed), 0, "workers", len(starts), reason)
+    lost = [event for event in run.events("spool.lost") if event.host == host]
+    if lost:
+        lines = sum(int(event.fields.get("lines", 1)) for event in lost)
+        reason = f"lost {lines} lines of evidence, first told at {run.when(lost[0].at_s)}"
+        return grade.at_most(host, lines, 0, "lines", len(starts), reason)
     late_s = ends[-1].at_s - run.plans[host].duration_s
     limit = params.max_late_s if late_s >= 0 else params.max_early_s
     reason = f"ended {abs(late_s):.1f} s {'after' if late_s >= 0 else 'before'} its time"

@@ -1,0 +1,113 @@
+#!/usr/bin/python
+"""Ansible module: the run folder of a scenario, compiled for an inventory."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+module: run_plan
+short_description: Compile a scenario into a run folder with one plan per host
+description:
+  - Runs on the controller. Reads a scenario and an inventory, contacts no host, and makes the
+    run folder with C(run.json), the scenario and the plans.
+options:
+  scenario:
+    description: Name of a scenario of this project, or path of a file.
+    type: str
+    required: true
+  scale:
+    description: Scale the scenario is run at.
+    type: str
+    default: quick
+  settings:
+    description: Values to change, each as C(key=value).
+    type: list
+    elements: str
+    default: []
+  hosts:
+    description: The inventory's hosts, as the filter C(plan_hosts) gives them.
+    type: list
+    elements: dict
+    required: true
+  runs:
+    description: Folder that holds the run folders.
+    type: path
+    required: true
+  run_id:
+    description: Name of the run; made from time, scenario and scale when absent.
+    type: str
+  seed:
+    description: Seed of everything drawn; drawn itself when absent.
+    type: int
+author: [screamlab]
+"""
+
+EXAMPLES = """
+- name: Plan a quick run
+  run_plan:
+    scenario: tc-stress-001
+    hosts: "{{ groups | plan_hosts(hostvars) }}"
+    runs: runs
+"""
+
+RETURN = """
+run_id:
+  description: Name of the run.
+  type: str
+  returned: always
+folder:
+  description: The run folder.
+  type: str
+  returned: always
+"""
+
+from pathlib import Path  # noqa: E402
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib  # noqa: E402
+
+try:
+    from screamlab.errors import ScreamlabError
+    from screamlab.inventory import host_from_vars
+    from screamlab.paths import SCENARIOS
+    from screamlab.run.folder import Request, plan_run
+    from screamlab.scenario.model import find_scenario
+except ImportError:
+    plan_run = None
+
+
+def argument_spec() -> dict:
+    """The module's options."""
+    return {
+        "scenario": {"type": "str", "required": True},
+        "scale": {"type": "str", "default": "quick"},
+        "settings": {"type": "list", "elements": "str", "default": []},
+        "hosts": {"type": "list", "elements": "dict", "required": True},
+        "runs": {"type": "path", "required": True},
+        "run_id": {"type": "str"},
+        "seed": {"type": "int"},
+    }
+
+
+def main() -> None:
+    """Compile and write."""
+    module = AnsibleModule(argument_spec=argument_spec())
+    if plan_run is None:
+        module.fail_json(msg=missing_required_lib("screamlab"))
+    asked = module.params
+    try:
+        request = Request(
+            find_scenario(asked["scenario"], SCENARIOS),
+            asked["scale"],
+            asked["settings"],
+            asked["run_id"],
+            asked["seed"],
+        )
+        hosts = [host_from_vars(h["name"], h["groups"], h["variables"]) for h in asked["hosts"]]
+        record = plan_run(request, hosts, Path(asked["runs"]))
+    except ScreamlabError as error:
+        module.fail_json(msg=str(error))
+    run_id = record["run_id"]
+    module.exit_json(changed=True, run_id=run_id, folder=str(Path(asked["runs"], run_id)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""The run folder on the controller: made at plan time, filled by collect, read by judge.
+
+``runs/<run-id>/`` begins with ``run.json`` (what is run, where, how long), ``scenario.yml`` as it
+was read and ``plans/<host>.json``; ``runs/latest`` points at the newest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from screamlab import __version__
+from screamlab.errors import BadInput
+from screamlab.inventory import Host
+from screamlab.run.clocks import measure_clocks
+from screamlab.scenario.compile import Compiled, compile_scenario
+from screamlab.scenario.model import Scenario, load_scenario
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What somebody asks to be run."""
+
+    scenario_file: Path
+    scale: str
+    settings: Sequence[str] = ()
+    run_id: str | None = None
+    seed: int | None = None
+
+
+def new_run_id(scenario: Scenario) -> str:
+    """A name that sorts by time and says what was run."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{scenario.name}-{scenario.scale}"
+
+
+def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, Any]:
+    """Compile a request and make its run folder; returns the content of ``run.json``.
+
+    Raises `BadInput` for a bad scenario, too small an inventory, or a folder that is there.
+    """
+    scenario = load_scenario(request.scenario_file, request.scale, request.settings)
+    run_id = request.run_id or new_run_id(scenario)
+    seed = request.seed if request.seed is not None else time.time_ns() % 2**31
+    compiled = compile_scenario(scenario, hosts, run_id=run_id, seed=seed)
+    folder = runs / run_id
+    try:
+        (folder / "plans").mkdir(parents=True)
+    except FileExistsError:
+        raise BadInput(f"{folder}: this run folder exists already; nothing was changed") from None
+    shutil.copyfile(request.scenario_file, folder / "scenario.yml")
+    for name, plan in compiled.plans.items():
+        (folder / "plans" / f"{name}.json").write_text(plan.model_dump_json(indent=1))
+    record = _record(request, scenario, compiled, hosts, run_id, seed)
+    write_record(folder, record)
+    _point_latest(runs, run_id)
+    return record
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The content of ``run.json``; `BadInput` when the folder is not a run."""
+    try:
+        record = json.loads((folder / RUN_FILE).read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{folder}: not a run folder: {RUN_FILE} cannot be read") from error
+    assert isinstance(record, dict)
+    return record
+
+
+def write_record(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write ``run.json`` whole or not at all."""
+    unfinished = folder / f".{RUN_FILE}"
+    unfinished.write_text(json.dumps(record, indent=1))
+    unfinished.replace(folder / RUN_FILE)
+
+
+def start_clock(folder: Path, lead_s: float, router: Mapping[str, Any]) -> dict[str, Any]:
+    """Fix the run's zero at `lead_s` seconds from now; a run has one zero, and keeps it.
+
+    `router` is what is known by now of the router that runs; it is written down as well.
+    """
+    record = read_record(folder)
+    if record["zero"] is not None:
+        raise BadInput(f"{folder}: this run was started before; plan a new one")
+    record["router"] = {**record["router"], **router}
+    record["clocks"] = {
+        name: asdict(offset) for name, offset in measure_clocks(record["hosts"]).items()
+    }
+    record["zero"] = round(time.time() + lead_s, 3)
+    write_record(folder, record)
+    return record
+
+
+def write_infra(folder: Path, reason: str) -> None:
+    """Note why hosts or provisioning failed; the judge answers INFRA with this reason."""
+    (folder / "infra.json").write_text(json.dumps({"reason": reason}))
+
+
+def _record(
+    request: Request,
+    scenario: Scenario,
+    compiled: Compiled,
+    hosts: Sequence[Host],
+    run_id: str,
+    seed: int,
+) -> dict[str, Any]:
+    plans = list(compiled.plans.values())
+    return {
+        "schema": 1,
+        "run_id": run_id,
+        "scenario": scenario.name,
+        "title": scenario.title,
+        "test_plan": scenario.test_plan,
+        "scale": scenario.scale,
+        "settings": list(request.settings),
+        "seed": seed,
+        "zero": None,
+        "duration_s": plans[0].duration_s,
+        "phases": [phase.model_dump() for phase in plans[0].phases],
+        "router": scenario.router,
+        "checks": list(scenario.checks),
+        "topology": compiled.topology,
+        "hosts": {host.name: host.model_dump() for host in hosts if host.name in compiled.plans},
+        "screamlab": __version__,
+    }
+
+
+def _point_latest(runs: Path, run_id: str) -> None:
+    link = runs / f".latest-{os.getpid()}"
+    link.symlink_to(run_id)
+    link.replace(runs / "latest")

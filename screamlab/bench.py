@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from screamlab.errors import BadInput
+
+Figures = dict[str, float | str]
+
+ORACLE_SECONDS = 60.0
+SAMPLER_SECONDS = 20
+SAMPLER_PROCESSES = 50
 
 
 def bench(wanted: Sequence[str]) -> int:
@@ -13,33 +19,59 @@ def bench(wanted: Sequence[str]) -> int:
         if name not in MEASUREMENTS:
             raise BadInput(f"no measurement '{name}'; known: {', '.join(MEASUREMENTS)}")
     for name in wanted or MEASUREMENTS:
-        print(f"{name}")
+        print(name, flush=True)
         for label, figure in MEASUREMENTS[name]().items():
-            print(f"  {label:<52} {figure:.4g}" if isinstance(figure, float) else
-                  f"  {label:<52} {figure}")  # fmt: skip
+            text = figure if isinstance(figure, str) else f"{figure:.4g}"
+            print(f"  {label:<60} {text}", flush=True)
     return 0
 
 
-def _senders() -> Mapping[str, float]:
+def _senders() -> Figures:
     from screamlab.load.bench import measure
 
-    return measure()
+    result = measure()
+    figures: Figures = {
+        f"{load.client}, {load.streams} streams: p99 pacing error, CPU per stream": (
+            f"{load.pacing_p99_ms:.2f} ms, {100 * load.cpu_per_stream:.2f} % of a core"
+        )
+        for load in result.loads
+    }
+    return {
+        **figures,
+        "native: streams per core at 1 ms p99": result.native_streams_per_core,
+        "gst-launch: streams per core at 1 ms p99": result.gst_streams_per_core,
+        "ratio of streams per core": result.ratio or "gst-launch was never on time",
+        "ratio of CPU per stream, gst-launch over native": result.cpu_ratio,
+    }
 
 
-def _oracle() -> Mapping[str, float]:
+def _oracle() -> Figures:
     from screamlab.signal.bench import measure
 
-    return measure()
+    return dict(measure(ORACLE_SECONDS))
 
 
-def _sampler() -> Mapping[str, float]:
+def _sampler() -> Figures:
     from screamlab.observe.bench import measure
 
-    return measure()
+    return dict(measure(SAMPLER_SECONDS, SAMPLER_PROCESSES))
 
 
-MEASUREMENTS: dict[str, Callable[[], Mapping[str, float]]] = {
+def _main_job() -> Figures:
+    """Wall time of ``make lab`` over the scenario's own length, from the newest such run."""
+    from screamlab.run.folder import newest_wall_time
+
+    wall_s, scenario_s = newest_wall_time("tc-stress-001")
+    return {
+        "wall time of the newest main job, s": wall_s,
+        "the scenario's own length, s": scenario_s,
+        "ratio": wall_s / scenario_s,
+    }
+
+
+MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "senders": _senders,
     "oracle": _oracle,
     "sampler": _sampler,
+    "main-job": _main_job,
 }

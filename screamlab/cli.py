@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace) -> int:
 
     from screamlab.judge.run import judge_run
     from screamlab.run.drive import drive, take_down
-    from screamlab.run.folder import new_run_id
+    from screamlab.run.folder import new_run_id, note
     from screamlab.scenario.model import find_scenario, load_scenario
 
     file = find_scenario(options.scenario, paths.SCENARIOS).resolve()
@@ -106,13 +106,14 @@ def _run(options: argparse.Namespace) -> int:
     }
     if options.seed is not None:
         variables["seed"] = options.seed
-    console = Console()
+    console, begun = Console(), time.monotonic()
     try:
         folder = drive(run_id, options.inventory, paths.RUNS, variables, console)
         verdict = judge_run(folder, paths.KNOWN_ISSUES)
     finally:
         if options.down:
             take_down(options.inventory, extra)
+    note(folder, wall_s=round(time.monotonic() - begun, 1))
     return _show_verdict(verdict, folder, console)
 
 

@@ -163,6 +163,7 @@ def receiver(number: int, protocol: Protocol = "rtp", **more: Any) -> ReceiverSt
         hears=(Heard(sender=f"s{number}", signal=number),),
         from_s=0.0,
         to_s=DURATION_S,
+        lossy=more.get("codec") == "opus",
         **{"playout_ms": PLAYOUT_MS, **more},
     )
 

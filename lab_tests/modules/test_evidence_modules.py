@@ -110,10 +110,3 @@ def test_evidence_bundle(call: Call, spool: Path, tmp_path: Path) -> None:
 def test_evidence_bundle_of_no_run_fails_in_one_sentence(call: Call, tmp_path: Path) -> None:
     answer = call("evidence_bundle", run_dir=tmp_path)
     assert answer["failed"] and "not a run folder" in answer["msg"]
-
-
-@pytest.mark.parametrize("check", [False, True])
-def test_host_facts_info_changes_nothing(call: Call, check: bool) -> None:
-    answer = call("host_facts_info", check=check, disks=["/"])
-    assert not answer["changed"]
-    assert answer["facts"]["disks"]["/"]["free_bytes"] > 0

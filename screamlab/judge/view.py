@@ -182,6 +182,15 @@ class Run:
             return "infra.json is there but not readable"
         return str(told.get("reason") if isinstance(told, dict) else told)
 
+    def shares_kernel(self, host: str, other: str | None) -> bool:
+        """Whether two hosts run on one kernel, by its boot id (random(4))."""
+        ids = [self.bundle.facts.get(name or "", {}).get("boot_id") for name in (host, other)]
+        return ids[0] is not None and ids[0] == ids[1]
+
+    def carriers(self, stream: Stream) -> frozenset[str]:
+        """The hosts whose faults can be heard on a stream: both its ends and the router's host."""
+        return stream.hosts | ({self.router_host} if self.router_host else set())
+
     def hold(self, stream: Stream) -> Windows:
         """The part of the hold phases in which both ends of `stream` are up."""
         return intersect(self.phase("hold"), (stream.up,))

@@ -47,7 +47,7 @@ class Listener:
             hears=[one.signal for one in stream.hears],
             foreign=[one.signal for one in stream.foreign],
             rate_hz=stream.rate_hz,
-            codec="opus" if stream.codec == "opus" else "pcm",
+            codec="opus" if stream.lossy else "pcm",
             epoch=context.zero,
         )
         self._pcm = pcm
@@ -135,7 +135,7 @@ class Listener:
         gap_ms = round(self._gap_max_s * 1000, 3)
         self._spool.series(f"receiver/{self.stream.name}", {**values, "gap_max_ms": gap_ms})
         self._gap_max_s = 0.0
-        status = self._oracle.status(now)
+        status = self._oracle.status(self._heard_until(now))
         for one in self.stream.hears:
             state = status[one.signal]
             measured = {
@@ -150,6 +150,12 @@ class Listener:
             self._spool.series(self._subject(one.sender), _finite(measured))
         self._write_notices()
         self._write_suppressed()
+
+    def _heard_until(self, now: float) -> float:
+        """The end of what has come in, or `now` when nothing has come for a while."""
+        if self._fed_until is None or self._last_arrival is None:
+            return now
+        return now if now - self._last_arrival > QUIET_S else min(now, self._fed_until)
 
     def _subject(self, sender: str) -> str:
         """The stream from `sender`, or the receiver as a whole where no sender can be named."""

@@ -18,6 +18,7 @@ from typing import Any
 from screamlab import __version__
 from screamlab.errors import BadInput
 from screamlab.inventory import Host
+from screamlab.paths import RUNS
 from screamlab.run.clocks import measure_clocks
 from screamlab.scenario.compile import Compiled, compile_scenario
 from screamlab.scenario.model import Scenario, load_scenario
@@ -81,6 +82,11 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     unfinished.replace(folder / RUN_FILE)
 
 
+def note(folder: Path, **facts: Any) -> None:
+    """Add facts to ``run.json``."""
+    write_record(folder, {**read_record(folder), **facts})
+
+
 def start_clock(folder: Path, lead_s: float, router: Mapping[str, Any]) -> dict[str, Any]:
     """Fix the run's zero at `lead_s` seconds from now; a run has one zero, and keeps it.
 
@@ -96,6 +102,17 @@ def start_clock(folder: Path, lead_s: float, router: Mapping[str, Any]) -> dict[
     record["zero"] = round(time.time() + lead_s, 3)
     write_record(folder, record)
     return record
+
+
+def newest_wall_time(scenario: str) -> tuple[float, float]:
+    """Wall time of the newest whole run of a scenario and its own length, both in seconds."""
+    folders = [file.parent for file in RUNS.glob(f"*/{RUN_FILE}")]
+    records = [read_record(folder) for folder in folders]
+    timed = [r for r in records if r["scenario"] == scenario and r.get("wall_s")]
+    if not timed:
+        raise BadInput(f"no run of {scenario} is there to be timed; run `make lab` first")
+    newest = max(timed, key=lambda record: float(record["zero"]))
+    return float(newest["wall_s"]), float(newest["duration_s"])
 
 
 def write_infra(folder: Path, reason: str) -> None:

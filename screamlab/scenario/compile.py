@@ -194,6 +194,7 @@ def _receivers(
                 hears=_heard(heard),
                 foreign=_heard(s for s in senders if s not in heard),
                 payload_type=_payload_type(group),
+                lossy="opus" in (group.codec, *(s.stream.codec for s in heard)),
                 from_s=min(s.stream.from_s for s in heard),
                 to_s=_load_window(phases)[2],
             )
@@ -224,6 +225,7 @@ def _null_path(
             local=placement.receiver_port(host),
             hears=(Heard(sender=name, signal=sender.stream.signal),),
             payload_type=_payload_type(sender.stream),
+            lossy=sender.stream.codec == "opus",
             from_s=phase.from_s,
             to_s=phase.to_s - SENDER_TAIL_S,
         )

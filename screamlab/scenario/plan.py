@@ -62,6 +62,7 @@ class ReceiverStream(_Strict):
     hears: tuple[Heard, ...]
     foreign: tuple[Heard, ...] = ()
     payload_type: int | None = Field(default=None, ge=0, le=127, description="RTP only")
+    lossy: bool = Field(default=False, description="a lossy codec lies anywhere on the way")
     rate_hz: int = 48000
     channels: int = 2
     playout_ms: float = Field(default=100.0, description="jitter buffer of the emulated player")

@@ -31,7 +31,7 @@ def per_stream(run: Run, grade: Grader, judge: Judge) -> list[CheckResult]:
             results.append(grade.unknown(stream.subject, reason, unheard=(stream.subject,)))
             continue
         evaluate = partial(judge, stream)
-        results.append(charged(run.faults, stream.hosts, hold, evaluate))
+        results.append(charged(run.faults, run.carriers(stream), hold, evaluate))
     return results or [grade.unknown("streams", "no stream goes through the router")]
 
 

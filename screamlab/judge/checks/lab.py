@@ -188,6 +188,62 @@ def _holes(run: Run, host: str, samples: Samples) -> list[Window]:
     return [Window(a, b) for a, b in zip(edges, edges[1:], strict=False)]
 
 
+class Cpu(Params):
+    """When a host's processors were not there for what ran on it.
+
+    Stolen time is what the hypervisor gave to other machines (proc(5), /proc/stat).
+    """
+
+    max_steal_percent: float = Field(default=10.0, gt=0)
+    max_busy_percent: float = Field(default=95.0, gt=0, le=100)
+    max_bad_share: float = Field(default=0.05, ge=0, lt=1)
+
+
+def cpu_faults(run: Run, params: Cpu) -> list[Fault]:
+    """Every second in which a host was robbed, or busy with something other than the router."""
+    found = []
+    for host in run.plans:
+        steal = run.series("host", "cpu_steal_percent", host)
+        for t, percent in zip(steal.t, steal.value, strict=True):
+            if percent > params.max_steal_percent:
+                reason = f"{percent:.0f} % of {host} was stolen at {run.when(t)}"
+                found.append(Fault(host, Window(t - 1.0, t + AFTER_S), reason))
+        for t, percent in _crowded(run, host, params.max_busy_percent):
+            reason = f"{host} was {percent:.0f} % busy, not with the router, at {run.when(t)}"
+            found.append(Fault(host, Window(t - 1.0, t + AFTER_S), reason))
+    return found
+
+
+def _crowded(run: Run, host: str, limit: float) -> list[tuple[float, float]]:
+    """Seconds in which a host was busy and the router took less than half of it."""
+    busy = run.series("host", "cpu_percent", host)
+    count = run.bundle.facts.get(host, {}).get("cpu", {}).get("count") or 1
+    router = run.series("process/router", "cpu_percent", run.router_host)
+    share = np.zeros(len(busy))
+    if len(router) and run.shares_kernel(host, run.router_host):
+        share = np.interp(busy.t, router.t, router.value) / count
+    crowded = (busy.value > limit) & (share < busy.value / 2)
+    return list(zip(busy.t[crowded], busy.value[crowded], strict=True))
+
+
+@check("lab.cpu", Cpu, faults=cpu_faults)
+def cpu(run: Run, params: Cpu) -> list[CheckResult]:
+    """Every host's processors were there for what ran on it."""
+    grade = Grader("lab.cpu", params.min_samples, bad="invalid")
+    faults = cpu_faults(run, params)
+    results = []
+    for host in run.plans:
+        samples = run.series("host", "cpu_percent", host)
+        bad = [fault for fault in faults if fault.host == host]
+        share = len(bad) / max(1, len(samples))
+        first = f", first: {bad[0].reason}" if bad else ""
+        reason = f"processors not there in {len(bad)} of {len(samples)} s{first}"
+        results.append(
+            grade.at_most(host, share, params.max_bad_share, "share", len(samples), reason)
+        )
+    return results or [grade.unknown("hosts", "no host has a plan")]
+
+
 class Agents(Params):
     """How far from its planned end an agent may end, and its workers with it."""
 

@@ -22,6 +22,7 @@ KINDS = {
     "native_receiver": "screamlab.load.native_receiver:run",
     "gst_sender": "screamlab.load.gstreamer:run_senders",
     "gst_receiver": "screamlab.load.gstreamer:run_receivers",
+    "sap_announcer": "screamlab.load.sap:run",
     "sampler": "screamlab.observe.sampler:run",
     "router_stats": "screamlab.observe.router_stats:run",
 }

@@ -58,6 +58,7 @@ class Sending:
     host: str
     client: Client
     stream: SenderStream
+    announced: bool = False
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _senders(
             from_s=starts[signal],
             to_s=end_s + SENDER_TAIL_S,
         )
-        placed.append(Sending(host.name, group.client, stream))
+        placed.append(Sending(host.name, group.client, stream, announced=group.announce))
     return placed
 
 
@@ -293,14 +294,21 @@ def _load_workers(
     for role, placed in parts:
         for client, prefix in (("native", "native"), ("gstreamer", "gst")):
             streams = [p.stream for p in placed if p.host == host and p.client == client]
-            if streams:
-                workers.append(
-                    Worker(
-                        name=f"{prefix}-{role}",
-                        kind=f"{prefix}_{role}",
-                        from_s=min(stream.from_s for stream in streams),
-                        to_s=max(stream.to_s for stream in streams),
-                        spec={"streams": [stream.model_dump(mode="json") for stream in streams]},
-                    )
-                )
-    return workers
+            workers += _worker(f"{prefix}-{role}", streams)
+    announced = [s.stream for s in sending if s.host == host and s.announced]
+    return workers + _worker("sap-announcer", announced)
+
+
+def _worker(name: str, streams: Sequence[SenderStream | ReceiverStream]) -> list[Worker]:
+    """The worker that plays these streams, or none where there are none."""
+    if not streams:
+        return []
+    return [
+        Worker(
+            name=name,
+            kind=name.replace("-", "_"),
+            from_s=min(stream.from_s for stream in streams),
+            to_s=max(stream.to_s for stream in streams),
+            spec={"streams": [stream.model_dump(mode="json") for stream in streams]},
+        )
+    ]

@@ -58,14 +58,11 @@ class _StreamGroup(_Strict):
                              f"{self.protocol}")  # fmt: skip
         return self
 
-    @property
-    def kind(self) -> str:
-        """Protocol, codec and client in one word, as noise floors are kept by it."""
-        return f"{self.protocol}-{self.codec}-{self.client}"
-
 
 class SenderGroup(_StreamGroup):
     """`count` sources of one kind, each with its own signal, address and SSRC."""
+
+    announce: bool = Field(default=False, description="by SAP, as old routers need for RTP")
 
 
 class ReceiverGroup(_StreamGroup):

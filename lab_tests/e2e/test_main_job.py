@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Lab, run
+from labs import Lab, run
 
 from screamlab import paths
 from screamlab.run.folder import read_record

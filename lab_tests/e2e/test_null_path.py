@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from conftest import Lab, run
+from labs import Lab, run
 
 from screamlab import paths
 

@@ -1,0 +1,48 @@
+"""A running local lab, and how tests address it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from screamlab import paths
+
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running local lab and how it is addressed."""
+
+    name: str
+    subnet: int
+
+    @property
+    def variables(self) -> list[str]:
+        """The options that make any command mean this lab."""
+        return ["-e", f"local_lab_name={self.name}", "-e", f"local_lab_subnet={self.subnet}"]
+
+    def playbook(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
+        """Run one of the project's playbooks on this lab to its end."""
+        return run([BIN / "ansible-playbook", f"playbooks/{name}.yml", *self.variables, *options])
+
+    def screamlab(self, *arguments: str) -> list[str]:
+        """The command line of ``screamlab`` for this lab."""
+        return [str(BIN / "screamlab"), *arguments, *self.variables]
+
+
+def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
+    """Run a command of the project from its root, output kept."""
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=paths.CHECKOUT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

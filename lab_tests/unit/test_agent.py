@@ -9,7 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from screamlab.agent import unit
+from screamlab.errors import InfraError
 from screamlab.evidence.follow import follow
 from screamlab.evidence.spool import read_lines
 from screamlab.scenario.plan import Phase, Plan, Worker
@@ -87,6 +90,17 @@ def test_sigterm_ends_the_run_early_and_says_so(tmp_path: Path) -> None:
     assert found["agent.end", "agent"]["reason"] == "stopped"
     assert ("worker.end", "watch") in found
     assert ("worker.failed", "watch") not in found
+
+
+def test_a_full_disk_is_refused_with_the_numbers(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], check=True)
+    try:
+        with pytest.raises(InfraError, match=r"only [01] MiB are free at .*; a run needs 256 MiB"):
+            unit.start(tmp_path / "plan.json", "r", 1000.5, 60)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_the_unit_is_limited_and_cleans_up_however_it_ends() -> None:

@@ -408,6 +408,22 @@ def test_measured_clocks_make_latency_known(run: CanaryRun) -> None:
     assert result_of(run, "audio.latency", RTP).status == "unknown"
 
 
+def test_moments_of_the_lab_do_not_excuse_a_stream_that_was_never_heard(run: CanaryRun) -> None:
+    _never_heard(run)
+    for at_s in range(int(HOLD_AT) - 5, int(HOLD_AT) + 40):
+        _overrun(run, float(at_s))
+    assert result_of(run, "audio.heard", RTP).status == "fail"
+
+
+def test_what_a_check_leaves_out_it_does_not_judge(run: CanaryRun) -> None:
+    _dropout(run)
+    run.meta["checks"] = [{"id": "audio.dropouts", "leave_out": [RTP]}]
+    results = judged(run).checks
+    assert results and all(result.subject != RTP for result in results)
+    run.meta["checks"] = [{"id": "audio.dropouts", "leave_out": ["*"]}]
+    assert [result.status for result in judged(run).checks] == ["unknown"]
+
+
 def test_lost_lines_of_evidence_make_the_host_invalid(run: CanaryRun) -> None:
     run.event(5.0, "client1", "spool.lost", "events-agent", lines=7)
     assert result_of(run, "lab.agents", "client1").status == "invalid"

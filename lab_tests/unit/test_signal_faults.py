@@ -21,10 +21,13 @@ STRANGER = 40
 AT = 3 * RATE + 17
 
 
-class Opus:
-    """libopus 1.x through ctypes: 48 kHz stereo, 20 ms, 128 kbit/s."""
+OPUS_SET = {"bitrate": 4002, "complexity": 4010, "inband_fec": 4012, "packet_loss_percent": 4014}
 
-    def __init__(self) -> None:
+
+class Opus:
+    """libopus 1.x through ctypes: 48 kHz stereo, 20 ms, 128 kbit/s unless `requests` differ."""
+
+    def __init__(self, **requests: int) -> None:
         try:
             self._lib = ctypes.CDLL("libopus.so.0")
         except OSError:
@@ -39,6 +42,8 @@ class Opus:
         )
         self._decoder = ctypes.c_void_p(self._lib.opus_decoder_create(RATE, 2, ctypes.byref(error)))
         self._lib.opus_encoder_ctl(self._encoder, bitrate_request, ctypes.c_int(128_000))
+        for name, value in requests.items():
+            self._lib.opus_encoder_ctl(self._encoder, OPUS_SET[name], ctypes.c_int(value))
 
     def encode(self, samples: np.ndarray) -> list[bytes]:
         packets = []
@@ -280,3 +285,17 @@ def looped(codec: str, index: int) -> np.ndarray:
     packets = list(opus.encode(sound))[-20 * RATE // FRAME :]
     opus.decode(list(packets))
     return opus.decode(list(packets))
+
+
+@pytest.mark.parametrize("index", [0, 7, 90])
+def test_a_coder_that_turns_phases_leaves_the_latency_unknown(index):
+    samples = stereo(signal(index).render(0, 6 * RATE))
+    hybrid = Opus(bitrate=192_000, complexity=3, inband_fec=1, packet_loss_percent=10)
+    for opus, known in ((Opus(), True), (hybrid, False)):
+        oracle = Oracle([index], codec="opus")
+        heard = opus.decode(list(opus.encode(samples)))
+        for first in range(0, len(heard), PACKET):
+            oracle.feed(heard[first : first + PACKET], first / RATE)
+        status = oracle.status(len(heard) / RATE)[index]
+        assert status.heard
+        assert (status.latency_ms is not None) is known

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,11 +18,20 @@ RESERVED = frozenset({"id", "scales"})
 
 
 class Params(BaseModel):
-    """Parameters every check has; below `min_samples` observations it answers unknown."""
+    """Parameters every check has.
+
+    Below `min_samples` observations a check answers unknown; subjects that match a glob of
+    `leave_out` are not judged by it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     min_samples: int = Field(default=5, ge=1)
+    leave_out: tuple[str, ...] = ()
+
+    def judges(self, subject: str) -> bool:
+        """Whether a subject is not left out."""
+        return not any(fnmatchcase(subject, glob) for glob in self.leave_out)
 
 
 P = TypeVar("P", bound=Params)

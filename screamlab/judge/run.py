@@ -107,7 +107,7 @@ def _ask(run: Run, spec: CheckSpec, params: Params) -> list[CheckResult]:
     except Exception as error:
         return [_broke(spec, "check", error)]
     nothing = CheckResult(id=spec.id, subject="check", status="unknown", reason="it said nothing")
-    return results or [nothing]
+    return [result for result in results if params.judges(result.subject)] or [nothing]
 
 
 def _broke(spec: CheckSpec, subject: str, error: Exception) -> CheckResult:

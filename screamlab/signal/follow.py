@@ -58,6 +58,7 @@ def confirm(blocks: Blocks, sources: list[Source], start: int, stop: int, sigma:
         source.confirmed = True
         gains = blocks.of(stop - _CONFIRM_BLOCKS, stop)[:, number].mean(axis=0)
         shift = find_shift(gains, source.frequencies_hz, sigma)
+        source.misfit_rad = shift.error_rad
         if abs(shift.seconds) * RATE_HZ > 0.5:
             index = stop * float(blocks.length)
             blocks.correct(number, shift.seconds * RATE_HZ, source.drift, index)

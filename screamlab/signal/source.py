@@ -51,6 +51,7 @@ class Source:
         self.present = False
         self.located = False
         self.confirmed = False
+        self.misfit_rad = 0.0
         self.drift = 0.0
         self.lost_at: float | None = None
         self.lost_time = 0.0

@@ -17,6 +17,9 @@ from screamlab.judge.windows import Windows, contains, length_s
 
 Judge = Callable[[Stream, Windows], CheckResult]
 
+# Faults of the lab up to this length, in seconds, are moments.
+MOMENT_S = 5.0
+
 
 def per_stream(run: Run, grade: Grader, judge: Judge) -> list[CheckResult]:
     """Judge every routed stream over its hold time, charging the router only what is its own.
@@ -26,12 +29,15 @@ def per_stream(run: Run, grade: Grader, judge: Judge) -> list[CheckResult]:
     results = []
     for stream in run.routed:
         hold = run.hold(stream)
-        if run.first_heard_s(stream) is None and grade.id != "audio.heard":
+        silent = run.first_heard_s(stream) is None
+        if silent and grade.id != "audio.heard":
             reason = "was never heard, so there is nothing to measure"
             results.append(grade.unknown(stream.subject, reason, unheard=(stream.subject,)))
             continue
+        # A moment of the lab's can break a stream, it cannot keep it silent all the time.
+        faults = [f for f in run.faults if not silent or f.window.length_s > MOMENT_S]
         evaluate = partial(judge, stream)
-        results.append(charged(run.faults, run.carriers(stream), hold, evaluate))
+        results.append(charged(faults, run.carriers(stream), hold, evaluate))
     return results or [grade.unknown("streams", "no stream goes through the router")]
 
 

@@ -103,6 +103,12 @@ def test_a_full_disk_is_refused_with_the_numbers(tmp_path: Path) -> None:
         subprocess.run(["umount", tmp_path], check=True)
 
 
+def test_a_spool_that_was_used_before_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "events-agent.jsonl").touch()
+    with pytest.raises(InfraError, match="a run of this name has been on this host before"):
+        unit.start(tmp_path / "plan.json", "r", 1000.5, 60)
+
+
 def test_the_unit_is_limited_and_cleans_up_however_it_ends() -> None:
     command = unit.start_command(Path("/x/plan.json"), "r", 1000.5, 60)
     assert "--unit=screamlab-r.service" in command

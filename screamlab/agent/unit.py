@@ -53,7 +53,12 @@ def is_active(run_id: str) -> bool:
 
 
 def start(plan_file: Path, run_id: str, zero: float, runtime_s: float) -> None:
-    """Start the agent's unit; `InfraError` when the disk is full or systemd refuses."""
+    """Start the agent's unit.
+
+    `InfraError` when the disk is full, systemd refuses, or the spool holds another run's lines.
+    """
+    if any(plan_file.parent.glob("*.jsonl")):
+        raise InfraError(f"{plan_file.parent}: a run of this name has been on this host before")
     free_mib = shutil.disk_usage(plan_file.parent).free >> 20
     if free_mib < MIN_FREE_MIB:
         raise InfraError(

@@ -12,6 +12,8 @@ from pathlib import Path
 from screamlab import paths
 
 BIN = Path(sys.executable).parent
+INVALID = 3
+ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,20 @@ class Lab:
     def screamlab(self, *arguments: str) -> list[str]:
         """The command line of ``screamlab`` for this lab."""
         return [str(BIN / "screamlab"), *arguments, *self.variables]
+
+    def passed(self, scenario: str, run_id: str) -> Path:
+        """The folder of a run of `scenario` at its quick scale that ended PASS.
+
+        INVALID means that the machine stalled and the lab cannot tell; it is asked again then.
+        """
+        for attempt in range(ATTEMPTS):
+            name = f"{self.name}-{run_id}-{attempt}"
+            done = run(self.screamlab("run", scenario, "--run-id", name))
+            if done.returncode != INVALID:
+                break
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        assert done.stdout.splitlines()[-1].startswith("PASS")
+        return paths.RUNS / name
 
 
 def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:

@@ -108,7 +108,8 @@ def newest_wall_time(scenario: str) -> tuple[float, float]:
     """Wall time of the newest whole run of a scenario and its own length, both in seconds."""
     folders = [file.parent for file in RUNS.glob(f"*/{RUN_FILE}")]
     records = [read_record(folder) for folder in folders]
-    timed = [r for r in records if r["scenario"] == scenario and r.get("wall_s")]
+    begun = [record for record in records if record["scenario"] == scenario and record["zero"]]
+    timed = [record for record in begun if record.get("wall_s")]
     if not timed:
         raise BadInput(f"no run of {scenario} is there to be timed; run `make lab` first")
     newest = max(timed, key=lambda record: float(record["zero"]))

@@ -4,7 +4,7 @@ BIN := .venv/bin
 SCREAMLAB := $(BIN)/screamlab
 LINTED := screamlab library filter_plugins lab_tests
 
-.PHONY: help lab test venv lint bench down clean
+.PHONY: help lab test venv machine lint bench down clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -12,7 +12,7 @@ help: ## this list
 lab: venv ## run tc-stress-001 (quick) on the local lab and judge it; KEEP=1 leaves the lab up
 	@$(SCREAMLAB) run tc-stress-001 --scale quick $(if $(KEEP),,--down)
 
-test: venv ## unit, module, playbook and end-to-end tests, the real router included
+test: machine ## unit, module, playbook and end-to-end tests, the real router included
 	@$(BIN)/pytest $(PYTEST_ARGS)
 
 venv: .venv/installed ## the virtual environment .venv, with screamlab editable in it
@@ -23,6 +23,9 @@ venv: .venv/installed ## the virtual environment .venv, with screamlab editable 
 	@$(BIN)/pip install -q --disable-pip-version-check -U -c requirements.lock setuptools
 	@$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock --no-build-isolation -e '.[controller,dev]'
 	@touch $@
+
+machine: venv ## the Debian packages that virtual hosts, and so the tests, find on this machine
+	@$(BIN)/ansible-playbook playbooks/up.yml --tags local_lab_install
 
 lint: venv ## ruff, mypy, yamllint, ansible-lint
 	@$(BIN)/ruff check $(LINTED)

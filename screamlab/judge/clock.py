@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from screamlab.judge.view import Run
 
@@ -20,10 +19,9 @@ class ClockState:
 def clock_of(run: Run, host: str) -> ClockState | None:
     """A host's clock against the controller's; None when nothing tells.
 
-    Hosts with one boot id run on one kernel and so on one clock
-    (``/proc/sys/kernel/random/boot_id``, random(4)).
+    Hosts on one kernel have one clock.
     """
-    if len({_boot_id(run, other) for other in run.plans}) == 1 and _boot_id(run, host):
+    if run.share_kernel(run.plans):
         return ClockState(0.0, 0.0, "all hosts share one kernel")
     clock = run.bundle.facts.get(host, {}).get("clock") or {}
     offset_ms, bound_ms = clock.get("offset_ms"), clock.get("bound_ms")
@@ -34,8 +32,7 @@ def clock_of(run: Run, host: str) -> ClockState | None:
 
 def one_clock(run: Run, hosts: frozenset[str], within_ms: float) -> bool:
     """Whether what these hosts call a moment is known to be the same within `within_ms`."""
-    boot_ids = {_boot_id(run, host) for host in hosts}
-    if len(hosts) == 1 or (len(boot_ids) == 1 and None not in boot_ids):
+    if len(hosts) == 1 or run.share_kernel(hosts):
         return True
     states = [clock_of(run, host) for host in hosts]
     known = [state for state in states if state is not None]
@@ -43,7 +40,3 @@ def one_clock(run: Run, hosts: frozenset[str], within_ms: float) -> bool:
         return False
     offsets = [state.offset_ms for state in known]
     return max(offsets) - min(offsets) + sum(state.bound_ms for state in known) <= within_ms
-
-
-def _boot_id(run: Run, host: str) -> Any:
-    return run.bundle.facts.get(host, {}).get("boot_id")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
@@ -182,10 +183,10 @@ class Run:
             return "infra.json is there but not readable"
         return str(told.get("reason") if isinstance(told, dict) else told)
 
-    def shares_kernel(self, host: str, other: str | None) -> bool:
-        """Whether two hosts run on one kernel, by its boot id (random(4))."""
-        ids = [self.bundle.facts.get(name or "", {}).get("boot_id") for name in (host, other)]
-        return ids[0] is not None and ids[0] == ids[1]
+    def share_kernel(self, hosts: Iterable[str]) -> bool:
+        """Whether hosts run on one kernel, by its boot id (random(4))."""
+        ids = {self.bundle.facts.get(host, {}).get("boot_id") for host in hosts}
+        return len(ids) == 1 and ids.isdisjoint({None, ""})
 
     def carriers(self, stream: Stream) -> frozenset[str]:
         """The hosts whose faults can be heard on a stream: both its ends and the router's host."""

@@ -220,7 +220,7 @@ def _crowded(run: Run, host: str, limit: float) -> list[tuple[float, float]]:
     count = run.bundle.facts.get(host, {}).get("cpu", {}).get("count") or 1
     router = run.series("process/router", "cpu_percent", run.router_host)
     share = np.zeros(len(busy))
-    if len(router) and run.shares_kernel(host, run.router_host):
+    if len(router) and run.router_host and run.share_kernel((host, run.router_host)):
         share = np.interp(busy.t, router.t, router.value) / count
     crowded = (busy.value > limit) & (share < busy.value / 2)
     return list(zip(busy.t[crowded], busy.value[crowded], strict=True))

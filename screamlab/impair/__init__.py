@@ -1,0 +1,1 @@
+"""Break the network on purpose: conditions, their translation to tc, and the way back."""

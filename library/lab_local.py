@@ -5,7 +5,7 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: lab_local
-short_description: Bring a lab of systemd-nspawn hosts up on this machine, or take it down
+short_description: Bring a lab of virtual hosts up on this machine, or take it down
 description:
   - Makes the lab's networks, keys and hosts, starts the hosts that do not run, and waits until
     the SSH server of each of them answers.
@@ -45,6 +45,14 @@ options:
         description: Address with prefix length on the data network.
         type: str
         required: true
+      kind:
+        description:
+          - V(container) shares the machine's kernel.
+          - V(uml) brings a kernel of its own (User-Mode Linux). It is named C(wan), its data
+            address is the gateway, and all that hosts send on the data network passes through it.
+        type: str
+        choices: [container, uml]
+        default: container
   user:
     description: The unprivileged user with sudo rights as which the controller logs in.
     type: str
@@ -111,7 +119,8 @@ except ImportError:
 
 def argument_spec() -> dict:
     """The module's options."""
-    host = {key: {"type": "str", "required": True} for key in ("name", "management", "data")}
+    host: dict = {key: {"type": "str", "required": True} for key in ("name", "management", "data")}
+    host["kind"] = {"type": "str", "choices": ["container", "uml"], "default": "container"}
     return {
         "name": {"type": "str", "required": True},
         "subnet": {"type": "int", "required": True},

@@ -9,12 +9,13 @@ import pytest
 
 from screamlab.local_lab import disk
 from screamlab.local_lab.files import Accounts, File, Identity, account_files, free_id, host_files
-from screamlab.local_lab.model import Host
+from screamlab.local_lab.model import Host, Lab
 
-HOSTS = [
+HOSTS = (
     Host("router1", "198.18.0.10/24", "198.19.0.10/24"),
     Host("client1", "198.18.0.11/24", "198.19.0.11/24"),
-]
+)
+WAN = Host("wan", "198.18.0.2/24", "198.19.0.1/24", "uml")
 ACCOUNTS = Accounts(
     passwd="root:x:0:0:root:/root:/bin/bash\ntaken:x:1900:100::/:/bin/sh\n",
     shadow="root:*:1:0:99999:7:::\ntaken:!:1:0:99999:7:::\n",
@@ -23,8 +24,9 @@ ACCOUNTS = Accounts(
 IDENTITY = Identity(HOSTS[1], "f" * 32, "labadmin", "ssh-ed25519 AAAA\n", "PRIVATE\n")
 
 
-def by_path() -> dict[str, File]:
-    return {file.path: file for file in host_files(IDENTITY, HOSTS, ACCOUNTS)}
+def by_path(*more: Host) -> dict[str, File]:
+    lab = Lab("lab", 0, (*HOSTS, *more))
+    return {file.path: file for file in host_files(IDENTITY, lab, ACCOUNTS)}
 
 
 def test_an_id_that_neither_a_user_nor_a_group_has() -> None:
@@ -48,7 +50,11 @@ def test_an_account_of_the_same_name_is_replaced() -> None:
 
 def test_names_are_data_addresses() -> None:
     table = by_path()["/etc/hosts"].content.splitlines()
-    assert table[-2:] == ["198.19.0.10 router1", "198.19.0.11 client1"]
+    assert table[-3:] == ["198.19.0.1 wan", "198.19.0.10 router1", "198.19.0.11 client1"]
+
+
+def test_a_host_has_the_same_files_with_and_without_a_host_in_the_middle() -> None:
+    assert by_path(WAN) == by_path()
 
 
 def test_private_files_are_private() -> None:

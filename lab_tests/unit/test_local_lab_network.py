@@ -7,9 +7,16 @@ from dataclasses import replace
 import pytest
 
 from screamlab.local_lab import network
-from screamlab.local_lab.data_plane import data_plane, management_plane, networks
+from screamlab.local_lab.data_plane import data_plane, management_plane, networks, plugs
 from screamlab.local_lab.model import Host, Lab
-from screamlab.local_lab.network import Link, Observed, Seen
+from screamlab.local_lab.seen import (
+    Link,
+    Observed,
+    Seen,
+    parse_gateway,
+    parse_links,
+    parse_namespaces,
+)
 from screamlab.paths import CHECKOUT
 
 DATA = CHECKOUT / "lab_tests" / "data" / "local_lab"
@@ -17,11 +24,12 @@ ROUTER = Host("router1", "198.18.21.10/24", "198.19.21.10/24")
 CLIENT = Host("client1", "198.18.21.11/24", "198.19.21.11/24")
 LAB = Lab("b", 21, (ROUTER, CLIENT))
 WANTED = networks(LAB, LAB.hosts)
+THROUGH = Lab("b", 21, (ROUTER, CLIENT, Host("wan", "198.18.21.2/24", "198.19.21.1/24", "uml")))
 
 
 def seen(name: str) -> Seen:
-    route = network.parse_gateway((DATA / "client1-route.json").read_text())
-    return Seen(network.parse_links((DATA / f"{name}.json").read_text()), route)
+    route = parse_gateway((DATA / "client1-route.json").read_text())
+    return Seen(parse_links((DATA / f"{name}.json").read_text()), route)
 
 
 @pytest.fixture
@@ -31,6 +39,19 @@ def up() -> Observed:
         {
             None: seen("machine"),
             "b-wan": seen("wan"),
+            "b-router1": seen("router1"),
+            "b-client1": seen("client1"),
+        }
+    )
+
+
+@pytest.fixture
+def through() -> Observed:
+    """A lab with a host in the middle that is up, as captured."""
+    return Observed(
+        {
+            None: seen("machine-through"),
+            "b-wan": seen("wan-through"),
             "b-router1": seen("router1"),
             "b-client1": seen("client1"),
         }
@@ -57,7 +78,7 @@ def lines(observed: Observed) -> list[str]:
 def test_links_are_read_with_master_alias_and_addresses() -> None:
     links = seen("machine").links
     assert links["sl21"] == Link(
-        "sl21", "02:53:c6:12:15:01", True, None, "screamlab:b", ("198.18.21.1/24",)
+        "sl21", "02:53:c6:12:15:01", True, "bridge", None, "screamlab:b", ("198.18.21.1/24",)
     )
     assert links["sl21-client1"].master == "sl21"
     assert links["sl21-client1"].addresses == ()
@@ -65,13 +86,13 @@ def test_links_are_read_with_master_alias_and_addresses() -> None:
 
 def test_gateway_is_read() -> None:
     assert seen("client1").gateway == "198.19.21.1"
-    assert network.parse_gateway("[ ]") is None
+    assert parse_gateway("[ ]") is None
 
 
 def test_namespaces_are_read_and_the_folder_itself_is_none() -> None:
     mountinfo = (DATA / "mountinfo").read_text()
     expected = {"b-wan", "b-router1", *(f"b-client{number}" for number in range(1, 5))}
-    assert network.parse_namespaces(mountinfo) == expected
+    assert parse_namespaces(mountinfo) == expected
 
 
 def test_a_lab_that_is_up_needs_nothing(up: Observed) -> None:
@@ -139,10 +160,11 @@ def test_removal_takes_own_links_only(up: Observed) -> None:
 
 def test_links_of_an_earlier_subnet_are_strays(up: Observed) -> None:
     moved = networks(replace(LAB, subnet=22), [])
-    assert [str(command) for command in network.strays(moved, [LAB.alias], up)] == [
+    assert [str(command) for command in network.strays(moved, [LAB.alias], [], up)] == [
         "ip link del sl21"
     ]
-    assert network.strays(WANTED, [LAB.alias, LAB.place("client1").alias], up) == []
+    aliases = [LAB.alias, LAB.place("client1").alias]
+    assert network.strays(WANTED, aliases, [LAB.wan], up) == []
 
 
 def test_unplugging_pulls_the_hosts_ends(up: Observed) -> None:
@@ -154,8 +176,49 @@ def test_unplugging_pulls_the_hosts_ends(up: Observed) -> None:
 
 
 def test_the_planes_share_no_link() -> None:
-    management, data = management_plane(LAB, LAB.hosts), data_plane(LAB, LAB.hosts)
+    management, data = management_plane(LAB, LAB.hosts), data_plane(LAB, LAB.hosts, False)
     far = [cable.far for plane in (management, data) for cable in plane.cables]
     assert {port.namespace for port in far} == {None, "b-wan"}
     macs = [port.mac for cable in WANTED.cables for port in (cable.far, cable.near)]
     assert len(macs) == len(set(macs)) == 8
+
+
+def test_a_middle_that_comes_takes_the_legs_from_the_bridge(up: Observed) -> None:
+    wanted = networks(THROUGH, THROUGH.ends)
+    strays = network.strays(wanted, [], [LAB.wan], up)
+    assert [str(command) for command in strays] == ["ip -n b-wan link del lan"]
+    planned = [str(command) for command in network.plan(wanted, up)]
+    for line in (
+        "ip -n b-wan link add br-client1 address 0e:53:c6:13:15:0b type bridge "
+        "forward_delay 0 mcast_snooping 0",
+        "ip -n b-wan tuntap add dev tap-client1 mode tap",
+        "ip -n b-wan link set tap-client1 address 0a:53:c6:13:15:0b",
+        "ip -n b-wan link set tap-client1 master br-client1 addrgenmode none up",
+        "ip -n b-wan link set client1 master br-client1",
+    ):
+        assert line in planned
+    assert not [line for line in planned if "b-client1" in line]
+
+
+def test_a_middle_that_goes_gives_the_legs_back(through: Observed) -> None:
+    strays = network.strays(WANTED, [], [LAB.wan], through)
+    assert {str(command) for command in strays} == {
+        f"ip -n b-wan link del {kind}-{device}"
+        for kind in ("br", "tap")
+        for device in ("mgmt0", "router1", "client1")
+    }
+    assert "ip -n b-wan link set client1 master lan" in lines(through)
+
+
+def test_a_lab_with_a_middle_that_is_up_needs_nothing(through: Observed) -> None:
+    assert network.plan(networks(THROUGH, THROUGH.hosts), through) == []
+    assert network.strays(networks(THROUGH, THROUGH.hosts), [], [LAB.wan], through) == []
+
+
+def test_a_host_plugs_into_what_is_there(up: Observed, through: Observed) -> None:
+    """It was not told whether there is a middle, see `lab.spec`."""
+    masters = {}
+    for name, observed in {"plain": up, "through": through}.items():
+        (far,) = [cable.far for cable in plugs(LAB, CLIENT, observed).cables if cable.near.gateway]
+        masters[name] = far.master
+    assert masters == {"plain": "lan", "through": "br-client1"}

@@ -1,7 +1,8 @@
 """Control groups that hold one host each, on cgroup v1, v2 and both at once (cgroups(7)).
 
 A host's systemd takes the group it finds itself in for the root of the tree, so every host needs
-one of its own in each hierarchy that systemd manages: v2, and v1's ``name=systemd``.
+one of its own in each hierarchy that systemd manages: v2, and v1's ``name=systemd``. One in v1's
+``cpu``, where that is mounted and ours to use, lets hosts share the processors as v2's does.
 """
 
 from __future__ import annotations
@@ -10,11 +11,15 @@ import os
 import signal
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from screamlab.errors import InfraError
 
+V2 = ""
+SYSTEMD = "name=systemd"
+CPU = "cpu"
 _KILL_TIMEOUT_S = 10.0
 
 
@@ -28,7 +33,7 @@ class Hierarchy:
 
 @dataclass(frozen=True)
 class Group:
-    """The same control group in every hierarchy that systemd manages."""
+    """The same control group in every hierarchy that matters to a host."""
 
     folders: tuple[Path, ...]
 
@@ -48,6 +53,27 @@ class Group:
         """Move the calling process into the group."""
         for folder in self.folders:
             (folder / "cgroup.procs").write_text("0")
+
+    def weigh(self, weight: int) -> None:
+        """Set its part of the processors beside its siblings; 100 is the usual, as in v2.
+
+        Where the controller is not to be had, nothing happens: hosts are scheduled as processes.
+        """
+        for folder in self.folders:
+            _enable_cpu(folder)
+            for name, value in (("cpu.weight", weight), ("cpu.shares", weight * 1024 // 100)):
+                _set(folder / name, value)
+
+    def allow_realtime(self, part: float) -> None:
+        """Let its processes run as SCHED_FIFO for that part of the time of each processor.
+
+        A kernel with CONFIG_RT_GROUP_SCHED allows none in a v1 group that was not given some, and
+        no more to siblings than their parent has (kernel documentation, scheduler/sched-rt-group).
+        """
+        for folder in self.folders:
+            period = folder / "cpu.rt_period_us"
+            if period.exists():
+                _set(folder / "cpu.rt_runtime_us", int(part * int(period.read_text())))
 
     def pids(self) -> set[int]:
         """The processes in the group and in all below it."""
@@ -94,32 +120,50 @@ def _hierarchies() -> list[Hierarchy]:
     found = parse_hierarchies(
         Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text()
     )
-    if not found:
+    if not found.keys() - {CPU}:
         raise InfraError("no control group hierarchy that systemd could use is mounted")
-    return found
+    if CPU in found and not os.access(found[CPU].mount, os.W_OK):
+        del found[CPU]
+    return list(found.values())
 
 
-def parse_hierarchies(mountinfo: str, cgroup: str) -> list[Hierarchy]:
-    """Find v2 and ``name=systemd`` in /proc/self/mountinfo and /proc/self/cgroup (proc(5))."""
+def parse_hierarchies(mountinfo: str, cgroup: str) -> dict[str, Hierarchy]:
+    """Find v2, ``name=systemd`` and ``cpu`` in /proc/self/mountinfo and cgroup (proc(5)).
+
+    The key is the controller by which v1 tells them apart, "" for v2.
+    """
     own = {
-        controllers: path
+        controller: path
         for _, controllers, path in (line.split(":", 2) for line in cgroup.splitlines())
+        for controller in controllers.split(",")
     }
     found: dict[str, Hierarchy] = {}
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         root, mount = before.split()[3:5]
         kind, _, options = after.split()[:3]
-        if kind == "cgroup2":
-            controllers = ""
-        elif kind == "cgroup" and "name=systemd" in options.split(","):
-            controllers = "name=systemd"
-        else:
+        if kind not in ("cgroup", "cgroup2"):
             continue
-        if controllers in own and controllers not in found:
-            below = own[controllers].removeprefix(root.rstrip("/")).lstrip("/")
-            found[controllers] = Hierarchy(Path(mount), Path(mount) / below)
-    return list(found.values())
+        marks = {V2} if kind == "cgroup2" else set(options.split(","))
+        for controller in marks & {V2, SYSTEMD, CPU} & own.keys() - found.keys():
+            below = own[controller].removeprefix(root.rstrip("/")).lstrip("/")
+            found[controller] = Hierarchy(Path(mount), Path(mount) / below)
+    return found
+
+
+def _enable_cpu(folder: Path) -> None:
+    """Hand v2's cpu controller down to a group, from where it is on."""
+    for above in reversed(folder.parents):
+        on = _lines(above / "cgroup.subtree_control")
+        if "cpu" in _lines(above / "cgroup.controllers") and "cpu" not in on:
+            _set(above / "cgroup.subtree_control", "+cpu")
+
+
+def _set(path: Path, value: int | str) -> None:
+    """Write a setting that a host can do without; the kernel refuses what is not to be had."""
+    if path.exists():
+        with suppress(OSError):
+            path.write_text(str(value))
 
 
 def _lines(path: Path) -> Iterable[str]:

@@ -23,9 +23,8 @@ _OPAQUE = "trusted.overlay.opaque"
 def mount(folder: Path, size_mib: int, emptied: Iterable[str], files: Sequence[File]) -> Path:
     """Mount a fresh root below `folder` and return it; its own layer can take `size_mib`."""
     disk, root = folder / "disk", folder / "root"
-    disk.mkdir(exist_ok=True)
     root.mkdir(exist_ok=True)
-    _mount("-t", "tmpfs", "-o", f"size={size_mib}m,mode=0755", "tmpfs", str(disk))
+    tmpfs(disk, size_mib)
     upper, work = disk / "upper", disk / "work"
     upper.mkdir()
     work.mkdir()
@@ -38,11 +37,11 @@ def mount(folder: Path, size_mib: int, emptied: Iterable[str], files: Sequence[F
     return root
 
 
-def own_run_folder() -> None:
-    """Keep systemd-nspawn's run-time files in this mount namespace."""
-    run = Path("/run/systemd/nspawn")
-    run.mkdir(parents=True, exist_ok=True)
-    _mount("-t", "tmpfs", "-o", "size=1m,mode=0755", "tmpfs", str(run))
+def tmpfs(folder: Path, size_mib: int) -> Path:
+    """Mount an empty tmpfs on a folder, which is made if need be, and return it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _mount("-t", "tmpfs", "-o", f"size={size_mib}m,mode=0755", "tmpfs", str(folder))
+    return folder
 
 
 def accounts() -> Accounts:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from screamlab.local_lab.model import Host
+from screamlab.local_lab.model import MIDDLE, Host, Lab
 
 BOOT_TARGET = "screamlab-host.target"
 
-# The machine's own units, keys and network set-up: a host starts without any of them.
-EMPTIED = ("/etc/systemd/system", "/etc/ssh", "/etc/netplan", "/etc/sudoers.d")
+# The machine's own units, keys and network set-up: a host starts without any of them. Generators
+# make units of what a machine has (fstab, cryptsetup, init scripts), which a host has not.
+EMPTIED = (
+    "/etc/systemd/system",
+    "/etc/ssh",
+    "/etc/netplan",
+    "/etc/sudoers.d",
+    "/usr/lib/systemd/system-generators",
+)
 
 # Units that the distribution starts on every boot and that a host has no use for, because they
 # are about the kernel or the disks (the machine's), or would disturb a measurement.
@@ -30,6 +36,7 @@ MASKED = (
     "systemd-firstboot.service",
     "systemd-hwdb-update.service",
     "systemd-journal-catalog-update.service",
+    "systemd-journal-flush.service",
     "systemd-machine-id-commit.service",
     "systemd-modules-load.service",
     "systemd-networkd.service",
@@ -72,6 +79,12 @@ SetEnv LANG=C.UTF-8
 Subsystem sftp internal-sftp
 """
 
+# The configuration above needs no test before each start.
+_SSH_SERVICE = """\
+[Service]
+ExecStartPre=
+"""
+
 _JOURNALD = """\
 [Journal]
 Storage=volatile
@@ -84,6 +97,8 @@ _MANAGER = """\
 [Manager]
 DefaultLimitCORE=infinity
 DefaultTimeoutStopSec=20s
+RebootWatchdogSec=off
+ShowStatus=error
 """
 
 _LOCALHOST = """\
@@ -123,13 +138,13 @@ class Identity:
     host_key: str
 
 
-def host_files(identity: Identity, hosts: Sequence[Host], accounts: Accounts) -> list[File]:
+def host_files(identity: Identity, lab: Lab, accounts: Accounts) -> list[File]:
     """Every file that this host gets; the user may do anything through sudo, as on real hosts."""
     uid = free_id(accounts)
     user = identity.user
     return [
         File("/etc/hostname", f"{identity.host.name}\n"),
-        File("/etc/hosts", hosts_table(hosts)),
+        File("/etc/hosts", hosts_table(lab)),
         File("/etc/machine-id", f"{identity.machine_id}\n", 0o444),
         File("/etc/fstab"),
         File("/etc/resolv.conf"),
@@ -139,16 +154,22 @@ def host_files(identity: Identity, hosts: Sequence[Host], accounts: Accounts) ->
         File(f"/home/{user}/.ssh/authorized_keys", identity.public_key, 0o600, (uid, uid)),
         File("/etc/ssh/sshd_config", _SSHD),
         File("/etc/ssh/ssh_host_ed25519_key", identity.host_key, 0o600),
+        File("/etc/systemd/system/ssh.service.d/screamlab.conf", _SSH_SERVICE),
         File("/etc/systemd/journald.conf.d/screamlab.conf", _JOURNALD),
         File("/etc/systemd/system.conf.d/screamlab.conf", _MANAGER),
         File(f"/etc/systemd/system/{BOOT_TARGET}", _TARGET),
+        File("/etc/systemd/system/default.target", target=BOOT_TARGET),
         *(File(f"/etc/systemd/system/{unit}", target="/dev/null") for unit in MASKED),
     ]
 
 
-def hosts_table(hosts: Sequence[Host]) -> str:
-    """The same /etc/hosts for all: names are data addresses, as they are for real hosts."""
-    lines = [f"{ipaddress.IPv4Interface(host.data).ip} {host.name}\n" for host in hosts]
+def hosts_table(lab: Lab) -> str:
+    """The same /etc/hosts for all: names are data addresses, as they are for real hosts.
+
+    The gateway has its name also where no host of that name carries the data network.
+    """
+    named = [(ipaddress.IPv4Interface(host.data).ip, host.name) for host in lab.ends]
+    lines = [f"{address} {name}\n" for address, name in [(lab.data[1], MIDDLE), *named]]
     return _LOCALHOST + "".join(lines)
 
 

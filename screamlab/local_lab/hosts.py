@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from screamlab.errors import InfraError
-from screamlab.local_lab import cgroup
+from screamlab.local_lab import cgroup, shares
 from screamlab.local_lab.model import Host, HostSpec, Place
 
 _SSH_PORT = 22
+_CONNECT_S = 0.25
+_PATIENCE_S = 5.0
+_START_TIMEOUT_S = 10.0
 _STOP_TIMEOUT_S = 10.0
 _POLL_S = 0.05
 _T = TypeVar("_T")
@@ -38,11 +41,15 @@ def supervisor_pid(place: Place) -> int | None:
 
 
 def answers(address: str, timeout_s: float) -> bool:
-    """Whether an SSH server greets at that address within the time (RFC 4253, section 4.2)."""
+    """Whether an SSH server greets at that address within the time (RFC 4253, section 4.2).
+
+    One that accepts has the rest of the time to greet: every connection costs it a process.
+    """
     deadline = time.monotonic() + timeout_s
     while (left := deadline - time.monotonic()) > 0:
         try:
-            with socket.create_connection((address, _SSH_PORT), timeout=min(left, 1.0)) as peer:
+            with socket.create_connection((address, _SSH_PORT), min(left, _CONNECT_S)) as peer:
+                peer.settimeout(max(0.1, deadline - time.monotonic()))
                 if peer.recv(4) == b"SSH-":
                     return True
         except OSError:
@@ -60,8 +67,9 @@ def start(spec: HostSpec) -> None:
         *(sys.executable, "-P", "-m", "screamlab.local_lab.supervisor", str(place.spec)),
     ]
     if machine_runs_systemd():
-        _run([*_as_unit(place), *supervisor])
+        _run([*_as_unit(spec), *supervisor])
         return
+    shares.give(spec)
     with place.console.open("ab") as console:
         subprocess.Popen(
             [*supervisor, place.cgroup],
@@ -79,12 +87,15 @@ def wait_until_up(hosts: Sequence[tuple[Host, Place]], timeout_s: float) -> None
 
     def comes_up(entry: tuple[Host, Place]) -> bool:
         host, place = entry
-        started = time.monotonic()
+        begun_by = time.monotonic() + _START_TIMEOUT_S
+        lived = False
         while time.monotonic() < deadline:
-            if answers(host.address, 0.25):
+            if answers(host.address, _PATIENCE_S):
                 return True
-            if time.monotonic() - started > 1 and supervisor_pid(place) is None:
+            lives = supervisor_pid(place) is not None
+            if not lives and (lived or time.monotonic() > begun_by):
                 return False
+            lived = lives
         return False
 
     with ThreadPoolExecutor(max_workers=max(1, len(hosts))) as pool:
@@ -125,9 +136,11 @@ def machine_runs_systemd() -> bool:
     return Path("/run/systemd/system").is_dir()
 
 
-def _as_unit(place: Place) -> list[str]:
+def _as_unit(spec: HostSpec) -> list[str]:
+    place = spec.place
     log = f"append:{place.console}"
     properties = {
+        "CPUWeight": str(shares.WEIGHT[spec.host.kind]),
         "Delegate": "yes",
         "KillMode": "mixed",
         "TimeoutStopSec": f"{_STOP_TIMEOUT_S:g}",

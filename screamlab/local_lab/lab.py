@@ -15,13 +15,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from screamlab.errors import BadInput, InfraError
-from screamlab.local_lab import cgroup, hosts, network
+from screamlab.local_lab import cgroup, hosts, network, seen
 from screamlab.local_lab.data_plane import networks
-from screamlab.local_lab.model import Host, HostSpec, Lab, Place
+from screamlab.local_lab.model import MIDDLE, Host, HostSpec, Lab, Place
 
 # A host that lives but does not answer is given this long before it is started again.
 _GRACE_S = 5.0
@@ -33,7 +33,7 @@ class State:
 
     recorded: tuple[str, ...]
     running: dict[str, str]
-    network: network.Observed
+    network: seen.Observed
     known_hosts: str
 
 
@@ -79,9 +79,9 @@ def observe(lab: Lab) -> State:
         host.name: spec for host, spec in zip(lab.hosts, specs, strict=True) if spec is not None
     }
     names = {host.name for host in lab.hosts}.union(recorded)
-    seen = network.observe([lab.wan, *(lab.place(name).namespace for name in names)])
-    _check_free(lab, seen)
-    return State(recorded, running, seen, known)
+    links = seen.observe([lab.wan, *(lab.place(name).namespace for name in names)])
+    _check_free(lab, links)
+    return State(recorded, running, links, known)
 
 
 def plan(lab: Lab, state: State) -> Plan:
@@ -99,7 +99,7 @@ def plan(lab: Lab, state: State) -> Plan:
         lab, [host for host in lab.hosts if host.name not in starting]
     )
     aliases = (lab.alias, *(lab.place(host.name).alias for host in lab.hosts))
-    strays = network.strays(networks(lab, lab.hosts), aliases, state.network)
+    strays = network.strays(networks(lab, lab.hosts), aliases, [lab.wan], state.network)
     keys = [lab.key, *(lab.place(host.name).host_key for host in lab.hosts)]
     new_keys = tuple(key for key in keys if not key.exists())
     record = bool(new_keys) or set(state.recorded) != wanted
@@ -159,10 +159,14 @@ def remove(lab: Lab) -> None:
 
 
 def spec(lab: Lab, host: Host) -> HostSpec:
-    """What the host is to be started with. Its machine id follows from lab and host name."""
+    """What the host is to be started with. Its machine id follows from lab and host name.
+
+    An end does not know whether there is a middle, and so stays when one comes or goes.
+    """
+    known = lab if host.name == MIDDLE else replace(lab, hosts=lab.ends)
     identity = uuid.uuid5(uuid.NAMESPACE_DNS, f"{host.name}.{lab.name}.screamlab.test")
     keys = (lab.key, lab.place(host.name).host_key)
-    return HostSpec(lab, host, identity.hex, *(_public(key) for key in keys))
+    return HostSpec(known, host, identity.hex, *(_public(key) for key in keys))
 
 
 def _reason_to_start(lab: Lab, host: Host, state: State) -> str | None:
@@ -182,9 +186,9 @@ def _running_spec(lab: Lab, host: Host) -> str | None:
     return place.spec.read_text() if hosts.answers(host.address, _GRACE_S) else ""
 
 
-def _check_free(lab: Lab, seen: network.Observed) -> None:
+def _check_free(lab: Lab, observed: seen.Observed) -> None:
     prefix = str(lab.management.network_address).rsplit(".", 1)[0] + "."
-    for link in seen.namespaces[None].links.values():
+    for link in observed.namespaces[None].links.values():
         taken = link.name == lab.bridge or any(text.startswith(prefix) for text in link.addresses)
         if taken and link.alias != lab.alias:
             raise BadInput(
@@ -244,16 +248,17 @@ def _places(lab: Lab) -> list[Place]:
 
 def _removal(lab: Lab, places: Sequence[Place], whole: bool = False) -> list[network.Command]:
     """The commands that unplug these hosts for good; `whole` takes what they plug into as well."""
-    namespaces = [place.namespace for place in places] + ([lab.wan] if whole else [])
+    own = {place.namespace for place in places} - {lab.wan}
+    namespaces = sorted(own) + ([lab.wan] if whole else [])
     aliases = [place.alias for place in places] + ([lab.alias] if whole else [])
-    return network.removal(aliases, namespaces, network.observe(namespaces))
+    return network.removal(aliases, namespaces, seen.observe(namespaces))
 
 
 def _tidy(lab: Lab) -> None:
     """Remove what labs share, once the last one is gone: folders, /run/netns, control groups."""
-    if network.NETNS.is_dir() and not any(network.NETNS.iterdir()):
-        subprocess.run(["umount", str(network.NETNS)], capture_output=True)
-    shared = [network.NETNS, Path("/run/systemd/nspawn"), *lab.folder.parents[:2]]
+    if seen.NETNS.is_dir() and not any(seen.NETNS.iterdir()):
+        subprocess.run(["umount", str(seen.NETNS)], capture_output=True)
+    shared = [seen.NETNS, Path("/run/systemd/nspawn"), *lab.folder.parents[:2]]
     if not hosts.machine_runs_systemd():
         for path in (f"screamlab/{lab.name}", "screamlab"):
             shared += cgroup.named(path).folders

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from screamlab.errors import BadInput
 
@@ -16,7 +16,10 @@ LABS = Path("/var/lib/screamlab/labs")
 SUBNETS = 256
 _LAB_NAME = re.compile(r"[a-z][a-z0-9]{0,15}")
 _HOST_NAME = re.compile(r"[a-z][a-z0-9]{0,7}")
-_RESERVED = frozenset({"wan"})
+
+# A container shares the machine's kernel; a User-Mode Linux host brings one of its own.
+Kind = Literal["container", "uml"]
+MIDDLE = "wan"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Host:
     name: str
     management: str
     data: str
+    kind: Kind = "container"
 
     @property
     def address(self) -> str:
@@ -48,6 +52,16 @@ class Lab:
     def folder(self) -> Path:
         """All files of the lab."""
         return LABS / self.name
+
+    @property
+    def middle(self) -> Host | None:
+        """The host that carries the data network; None where the machine's kernel does."""
+        return next((host for host in self.hosts if host.name == MIDDLE), None)
+
+    @property
+    def ends(self) -> tuple[Host, ...]:
+        """The hosts that the data network is there for."""
+        return tuple(host for host in self.hosts if host.name != MIDDLE)
 
     @property
     def management(self) -> ipaddress.IPv4Network:
@@ -75,8 +89,8 @@ class Lab:
 
     @property
     def wan(self) -> str:
-        """The namespace that carries the data network."""
-        return f"{self.name}-wan"
+        """The namespace that carries the data network, that of the host in the middle."""
+        return self.place(MIDDLE).namespace
 
     @property
     def key(self) -> Path:
@@ -143,7 +157,7 @@ class Place:
 
     @property
     def console(self) -> Path:
-        """What supervisor, systemd-nspawn and the host's console say."""
+        """What the supervisor, the program it boots and the host's console say."""
         return self.folder / "console.log"
 
 
@@ -188,15 +202,20 @@ def parse_lab(asked: Mapping[str, Any]) -> Lab:
         raise BadInput(f"lab {lab.name}: subnet {lab.subnet} is not within 0 to {SUBNETS - 1}")
     names = [host.name for host in lab.hosts]
     for host in lab.hosts:
-        if not _HOST_NAME.fullmatch(host.name) or host.name in _RESERVED:
+        if not _HOST_NAME.fullmatch(host.name):
             raise BadInput(
-                f"host name {host.name!r}: 1 to 8 of a-z and 0-9 are needed, a letter first, "
-                f"and none of {', '.join(sorted(_RESERVED))}"
+                f"host name {host.name!r}: 1 to 8 of a-z and 0-9 are needed, a letter first"
             )
         if names.count(host.name) > 1:
             raise BadInput(f"host {host.name} is there twice")
+        if (host.kind == "uml") != (host.name == MIDDLE):
+            raise BadInput(
+                f"host {host.name}: kind {host.kind}: the host in the middle of the data network "
+                f"is named {MIDDLE} and is of kind uml, and no other is"
+            )
         _check_address(host.name, "management", host.management, lab.management)
-        _check_address(host.name, "data", host.data, lab.data)
+        gateway = lab.data[1] if host.name == MIDDLE else None
+        _check_address(host.name, "data", host.data, lab.data, gateway)
     for plane in ("management", "data"):
         addresses = [getattr(host, plane) for host in lab.hosts]
         if twice := {address for address in addresses if addresses.count(address) > 1}:
@@ -215,12 +234,21 @@ def _lab(raw: Mapping[str, Any]) -> Lab:
     )
 
 
-def _check_address(host: str, plane: str, text: str, network: ipaddress.IPv4Network) -> None:
+def _check_address(
+    host: str,
+    plane: str,
+    text: str,
+    network: ipaddress.IPv4Network,
+    must_be: ipaddress.IPv4Address | None = None,
+) -> None:
     try:
         interface = ipaddress.IPv4Interface(text)
     except ValueError as error:
         raise BadInput(f"host {host}: {plane} address {text!r}: {error}") from error
     if interface.network != network:
         raise BadInput(f"host {host}: {plane} address {text} is not in the lab's {network}")
-    if interface.ip in (network[0], network[1], network[-1]):
+    if must_be is not None:
+        if interface.ip != must_be:
+            raise BadInput(f"host {host}: {plane} address {text} is not the gateway {must_be}")
+    elif interface.ip in (network[0], network[1], network[-1]):
         raise BadInput(f"host {host}: {plane} address {text} belongs to the lab itself")

@@ -1,4 +1,4 @@
-"""Network namespaces, bridges and veth pairs: what must be, what is, and the `ip` lines between.
+"""Network namespaces, bridges, taps and veth pairs: what must be, and the `ip` lines to it.
 
 Everything is done with iproute2 in batches, one process per namespace, so that a plan can be
 read before it is carried out and reads the same in a dry run.
@@ -6,16 +6,16 @@ read before it is carried out and reads the same in a dry run.
 
 from __future__ import annotations
 
-import json
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 from screamlab.errors import InfraError
+from screamlab.local_lab.seen import Link, Observed, Seen
 
-NETNS = Path("/run/netns")
+# What `ip` calls the bridges and taps that are made here.
+_OURS = frozenset({"bridge", "tun"})
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Bridge:
 
 @dataclass(frozen=True)
 class Port:
-    """One end of a cable. Further addresses on it are nobody's business here."""
+    """One end of a cable, or a tap. Further addresses on it are nobody's business here."""
 
     namespace: str | None
     name: str
@@ -52,52 +52,29 @@ class Cable:
 
 @dataclass(frozen=True)
 class Network:
-    """A set of namespaces, bridges and cables that must exist."""
+    """A set of namespaces, bridges, cables and taps that must exist.
+
+    A tap is where a program plugs another kernel in; it stays when that kernel goes.
+    """
 
     namespaces: tuple[str, ...] = ()
     bridges: tuple[Bridge, ...] = ()
     cables: tuple[Cable, ...] = ()
+    taps: tuple[Port, ...] = ()
 
     def __add__(self, other: Network) -> Network:
-        namespaces = dict.fromkeys(self.namespaces + other.namespaces)
-        return Network(tuple(namespaces), self.bridges + other.bridges, self.cables + other.cables)
+        return Network(
+            tuple(dict.fromkeys(self.namespaces + other.namespaces)),
+            self.bridges + other.bridges,
+            self.cables + other.cables,
+            self.taps + other.taps,
+        )
 
-
-@dataclass(frozen=True)
-class Link:
-    """An interface as the kernel reports it; addresses are IPv4 only."""
-
-    name: str
-    mac: str
-    up: bool
-    master: str | None = None
-    alias: str | None = None
-    addresses: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What is in one namespace."""
-
-    links: dict[str, Link] = field(default_factory=dict)
-    gateway: str | None = None
-
-
-@dataclass(frozen=True)
-class Observed:
-    """The namespaces that were looked at; `stale` names have a file but no namespace behind it."""
-
-    namespaces: dict[str | None, Seen]
-    stale: frozenset[str] = frozenset()
-
-    def link(self, port: Port | Bridge) -> Link | None:
-        """The interface of that name, if it is there."""
-        return self.namespaces.get(port.namespace, Seen()).links.get(port.name)
-
-    def is_up(self, namespace: str, name: str) -> bool:
-        """Whether that interface is there and up."""
-        link = self.namespaces.get(namespace, Seen()).links.get(name)
-        return link is not None and link.up
+    @property
+    def ports(self) -> tuple[Bridge | Port, ...]:
+        """Every interface in it."""
+        ends = (end for cable in self.cables for end in (cable.far, cable.near))
+        return (*self.bridges, *ends, *self.taps)
 
 
 @dataclass(frozen=True)
@@ -126,7 +103,7 @@ def plan(wanted: Network, observed: Observed) -> list[Command]:
         if not observed.is_up(name, "lo")
     ]
     for bridge in wanted.bridges:
-        link = observed.link(bridge)
+        link = observed.link(bridge.namespace, bridge.name)
         if link is None:
             words = ("link", "add", bridge.name, "address", bridge.mac, "type", "bridge")
             commands.append(
@@ -138,6 +115,8 @@ def plan(wanted: Network, observed: Observed) -> list[Command]:
             for address in (link.addresses if link else ())
             if address not in bridge.addresses
         ]
+    for tap in wanted.taps:
+        commands += _tap(tap, observed.link(tap.namespace, tap.name))
     for cable in wanted.cables:
         commands += _cable(cable, observed)
     return commands
@@ -148,9 +127,19 @@ def _namespace(name: str, stale: bool) -> list[Command]:
     return [*remove, Command(None, ("netns", "add", name))]
 
 
+def _tap(tap: Port, link: Link | None) -> list[Command]:
+    made = []
+    if link is None:
+        made = [
+            Command(tap.namespace, ("tuntap", "add", "dev", tap.name, "mode", "tap")),
+            Command(tap.namespace, ("link", "set", tap.name, "address", tap.mac)),
+        ]
+    return made + _settle(tap, tap.master, link)
+
+
 def _cable(cable: Cable, observed: Observed) -> list[Command]:
     far, near = cable.far, cable.near
-    ends = {port: observed.link(port) for port in (far, near)}
+    ends = {port: observed.link(port.namespace, port.name) for port in (far, near)}
     commands = []
     if None in ends.values():
         # A veth takes its peer along, so at most one of the two can be left over.
@@ -203,7 +192,7 @@ def unplug(wanted: Network, observed: Observed) -> list[Command]:
     return [
         Command(cable.near.namespace, ("link", "del", cable.near.name))
         for cable in wanted.cables
-        if observed.link(cable.near)
+        if observed.link(cable.near.namespace, cable.near.name)
     ]
 
 
@@ -219,60 +208,32 @@ def removal(aliases: Iterable[str], namespaces: Iterable[str], observed: Observe
     ]
 
 
-def strays(wanted: Network, aliases: Iterable[str], observed: Observed) -> list[Command]:
-    """The commands that remove the machine's links of these aliases that nobody wants."""
+def strays(
+    wanted: Network, aliases: Iterable[str], namespaces: Iterable[str], observed: Observed
+) -> list[Command]:
+    """The commands that remove what nobody wants: the machine's links of these aliases, and the
+    bridges and taps in these namespaces. Cables go with the host at their other end.
+    """
     marks = set(aliases)
-    ports: list[Bridge | Port] = [*wanted.bridges, *(cable.far for cable in wanted.cables)]
-    names = {port.name for port in ports if port.namespace is None}
+    names = {(port.namespace, port.name) for port in wanted.ports}
+    found = [
+        *((None, link) for link in _links(observed, None) if link.alias in marks),
+        *(
+            (name, link)
+            for name in namespaces
+            for link in _links(observed, name)
+            if link.kind in _OURS
+        ),
+    ]
     return [
-        Command(None, ("link", "del", link.name))
-        for link in observed.namespaces[None].links.values()
-        if link.alias in marks and link.name not in names
+        Command(namespace, ("link", "del", link.name))
+        for namespace, link in found
+        if (namespace, link.name) not in names
     ]
 
 
-def parse_links(text: str) -> dict[str, Link]:
-    """Read the output of ``ip -json -details address show``."""
-    return {
-        raw["ifname"]: Link(
-            name=raw["ifname"],
-            mac=raw.get("address", ""),
-            up="UP" in raw["flags"],
-            master=raw.get("master"),
-            alias=raw.get("ifalias"),
-            addresses=tuple(
-                f"{address['local']}/{address['prefixlen']}"
-                for address in raw["addr_info"]
-                if address.get("family") == "inet"
-            ),
-        )
-        for raw in json.loads(text or "[]")
-        if raw
-    }
-
-
-def parse_gateway(text: str) -> str | None:
-    """Read the default gateway from ``ip -json route show default``."""
-    routes = [route for route in json.loads(text or "[]") if route.get("dst") == "default"]
-    return routes[0].get("gateway") if routes else None
-
-
-def parse_namespaces(mountinfo: str) -> frozenset[str]:
-    """The named network namespaces in ``/proc/self/mountinfo`` (proc(5))."""
-    points = [Path(line.split()[4]) for line in mountinfo.splitlines() if " - nsfs " in line]
-    return frozenset(point.name for point in points if point.parent == NETNS)
-
-
-def observe(namespaces: Iterable[str]) -> Observed:
-    """Look at the machine's own namespace and at those of these that exist."""
-    named = set(namespaces)
-    alive = named & parse_namespaces(Path("/proc/self/mountinfo").read_text())
-    stale = {name for name in named - alive if (NETNS / name).exists()}
-    seen: dict[str | None, Seen] = {None: Seen(parse_links(_ip(None, "address", "show")))}
-    for name in alive:
-        links = parse_links(_ip(name, "address", "show"))
-        seen[name] = Seen(links, parse_gateway(_ip(name, "route", "show", "default")))
-    return Observed(seen, frozenset(stale))
+def _links(observed: Observed, namespace: str | None) -> Iterable[Link]:
+    return observed.namespaces.get(namespace, Seen()).links.values()
 
 
 def apply(commands: Sequence[Command]) -> None:
@@ -287,12 +248,3 @@ def apply(commands: Sequence[Command]) -> None:
         if done.returncode:
             said = " ".join(done.stderr.split())
             raise InfraError(f"{lines[0]} (first of {len(lines)}): {said}")
-
-
-def _ip(namespace: str | None, *words: str) -> str:
-    where = ["-n", namespace] if namespace else []
-    command = ["ip", *where, "-json", "-details", *words]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise InfraError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout

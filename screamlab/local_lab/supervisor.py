@@ -1,4 +1,4 @@
-"""The process that keeps one host: its mounts, its cables, systemd-nspawn, and its reboots.
+"""The process that keeps one host: its mounts, its cables, what it boots, and its reboots.
 
 Started once per host in a mount namespace of its own (`hosts.start`). It holds the host's lock
 for as long as it lives, so that nobody has to trust a process id. SIGTERM switches the host off.
@@ -11,20 +11,21 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 
 from screamlab.errors import ScreamlabError
-from screamlab.local_lab import cgroup, disk, files, network
-from screamlab.local_lab.data_plane import networks
-from screamlab.local_lab.model import HostSpec
+from screamlab.local_lab import cgroup, container, disk, files, network, seen, shares, uml
+from screamlab.local_lab.data_plane import plugs
+from screamlab.local_lab.machine import Boot
+from screamlab.local_lab.model import HostSpec, Kind
 
-# systemd-nspawn(1), "exit status": the host asked for a reboot.
-_REBOOT = 133
-
-# Beyond nspawn's own set: the host's network, perf, BPF and locked memory. Not the machine's
-# clock or kernel modules.
-_CAPABILITIES = "CAP_NET_ADMIN,CAP_PERFMON,CAP_BPF,CAP_IPC_LOCK,CAP_SYSLOG"
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_BOOT: dict[Kind, Callable[[HostSpec, Path], Boot]] = {
+    "container": container.boot,
+    "uml": uml.boot,
+}
 
 
 class Supervisor:
@@ -37,10 +38,10 @@ class Supervisor:
         base = cgroup.current()
         self.group = base.child("host")
         watch = base.child("watch")
-        for group in (watch, self.group):
-            group.create()
+        watch.create()
         # A group that has children must have no processes of its own (cgroups(7)).
         watch.join()
+        self._make_group()
 
     def stop(self, _signal: int, _frame: FrameType | None) -> None:
         """Switch the host off: there is nothing on it that is worth an orderly shutdown."""
@@ -48,66 +49,50 @@ class Supervisor:
         self.group.kill()
 
     def run(self) -> int:
-        """Boot the host, again after each reboot; return systemd-nspawn's last exit code."""
-        disk.own_run_folder()
+        """Boot the host, again after each reboot; return the last exit code of what it boots."""
         lab = self.spec.lab
         emptied = (*files.EMPTIED, *lab.hidden)
         root = disk.mount(self.place.folder, lab.disk_mib, emptied, self._files())
-        code = _REBOOT
-        while code == _REBOOT and not self.stopping:
+        boot = _BOOT[self.spec.host.kind](self.spec, root)
+        code = boot.reboot
+        while code == boot.reboot and not self.stopping:
             self._plug_in()
-            code = self._boot(root)
+            code = self._boot(boot)
             self.group.kill()
             self.group.remove()
-            self.group.create()
+            self._make_group()
         return code
 
+    def _make_group(self) -> None:
+        self.group.create()
+        self.group.allow_realtime(shares.realtime(self.spec.lab))
+
     def _files(self) -> list[files.File]:
+        spec = self.spec
         identity = files.Identity(
-            host=self.spec.host,
-            machine_id=self.spec.machine_id,
-            user=self.spec.lab.user,
-            public_key=self.spec.user_public_key,
+            host=spec.host,
+            machine_id=spec.machine_id,
+            user=spec.lab.user,
+            public_key=spec.user_public_key,
             host_key=self.place.host_key.read_text(),
         )
-        return files.host_files(identity, self.spec.lab.hosts, disk.accounts())
+        own = uml.files(spec.lab, spec.host) if spec.host.kind == "uml" else []
+        return files.host_files(identity, spec.lab, disk.accounts()) + own
 
     def _plug_in(self) -> None:
         """Give the host new interfaces, so that a reboot heals what was done to the old ones."""
-        lab = self.spec.lab
-        wanted = networks(lab, [self.spec.host])
-        network.apply(network.unplug(wanted, network.observe(wanted.namespaces)))
-        network.apply(network.plan(wanted, network.observe(wanted.namespaces)))
+        lab, host = self.spec.lab, self.spec.host
+        namespaces = (lab.wan, self.place.namespace)
+        wanted = plugs(lab, host, seen.observe(namespaces))
+        network.apply(network.unplug(wanted, seen.observe(namespaces)))
+        network.apply(network.plan(wanted, seen.observe(namespaces)))
 
-    def _boot(self, root: Path) -> int:
-        command = [
-            "systemd-nspawn",
-            f"--directory={root}",
-            f"--machine={self.place.namespace}",
-            f"--hostname={self.place.host}",
-            f"--network-namespace-path={network.NETNS / self.place.namespace}",
-            "--register=no",
-            "--keep-unit",
-            "--settings=no",
-            "--link-journal=no",
-            "--resolv-conf=off",
-            "--timezone=off",
-            "--console=pipe",
-            f"--capability={_CAPABILITIES}",
-            "--system-call-filter=@known",
-            "--boot",
-            f"systemd.unit={files.BOOT_TARGET}",
-            "systemd.log_color=no",
-        ]
-        environment = {
-            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-            # The host may set the sysctls of its own network namespace, as a real host may.
-            "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
-            # /tmp on the host's disk: one limit for all that it writes.
-            "SYSTEMD_NSPAWN_TMPFS_TMP": "0",
-        }
+    def _boot(self, boot: Boot) -> int:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, env=environment, preexec_fn=self.group.join
+            boot.command,
+            stdin=subprocess.DEVNULL,
+            env={"PATH": _PATH, **boot.environment},
+            preexec_fn=self.group.join,
         )
         return process.wait()
 

@@ -1,0 +1,38 @@
+"""What part of the machine's processors each host gets.
+
+Hosts are machines: each gets as much as any other, however many processes it runs, so that a busy
+router takes nothing from its clients. The host that carries everybody's packets goes first.
+"""
+
+from __future__ import annotations
+
+from screamlab.local_lab import cgroup
+from screamlab.local_lab.model import HostSpec, Kind, Lab
+
+# On the scale of cgroup v2, where 100 is the usual. All labs together weigh more than what else
+# the machine does, which is the controller's work: it can wait, audio cannot.
+WEIGHT: dict[Kind, int] = {"container": 100, "uml": 1000}
+_LABS_WEIGHT = 1000
+
+# Of the 0.95 that the kernel leaves to real-time processes; senders are some, and need little.
+_REALTIME = 0.9
+_REALTIME_MOST = 0.18
+
+
+def realtime(lab: Lab) -> float:
+    """The part of each processor's time that real-time processes of one host may take."""
+    return min(_REALTIME_MOST, _REALTIME / max(1, len(lab.ends)))
+
+
+def give(spec: HostSpec) -> None:
+    """Make a host's control group, and those above it, with their parts."""
+    lab, part = spec.lab, realtime(spec.lab)
+    everything = cgroup.named("screamlab")
+    for group, weight, realtime_part in (
+        (everything, _LABS_WEIGHT, _REALTIME),
+        (everything.child(lab.name), 100, part * len(lab.ends)),
+        (cgroup.named(spec.place.cgroup), WEIGHT[spec.host.kind], part),
+    ):
+        group.create()
+        group.weigh(weight)
+        group.allow_realtime(realtime_part)

@@ -1,0 +1,59 @@
+"""Runs inside User-Mode Linux, for test_netem: modules and shell commands, one after the other.
+
+``netem_guest.py STEPS``: STEPS is a JSON list of ``[name, {"module": …, "args": {…}}]`` and
+``[name, {"sh": …}]``. Each answer is a line ``ANSWER {"name": …, "answer": …}`` on the console.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.testing import patch_module_args
+
+LIBRARY = Path(__file__).resolve().parents[2] / "library"
+
+
+def module(name: str, args: dict[str, Any]) -> dict[str, Any]:
+    """What a module answers, in a process of its own."""
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        said = io.StringIO()
+        with contextlib.suppress(SystemExit), contextlib.redirect_stdout(said):
+            spec = importlib.util.spec_from_file_location(name, LIBRARY / f"{name}.py")
+            assert spec and spec.loader
+            loaded = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(loaded)
+            with patch_module_args(args):
+                loaded.main()
+        os.write(writing, said.getvalue().encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        lines = file.read().splitlines()
+    os.wait()
+    return dict(json.loads(lines[-1])) if lines else {}
+
+
+def shell(command: str) -> dict[str, Any]:
+    """What a shell command says and ends with."""
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True)
+    return {"rc": done.returncode, "out": done.stdout, "err": done.stderr}
+
+
+def main() -> None:
+    """Carry out the steps."""
+    for name, step in json.loads(Path(sys.argv[1]).read_text()):
+        done = module(step["module"], step["args"]) if "module" in step else shell(step["sh"])
+        print("ANSWER", json.dumps({"name": name, "answer": done}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -263,7 +263,7 @@ def test_a_fault_of_the_lab_makes_the_run_invalid(run: CanaryRun, name: str) -> 
     assert (verdict.verdict, verdict.exit_code) == ("INVALID", 3)
 
 
-@pytest.mark.parametrize("end_s,words", [(72 - 9, "9.0 s before"), (72 + 40, "40.0 s after")])
+@pytest.mark.parametrize("end_s,words", [(112 - 9, "9.0 s before"), (112 + 40, "40.0 s after")])
 def test_an_agent_that_ends_at_another_time_is_invalid(
     run: CanaryRun, end_s: float, words: str
 ) -> None:

@@ -1,7 +1,8 @@
 """A made-up run, healthy until told otherwise: by it every check is proved to detect.
 
 Two client hosts send one RTP and one Scream stream through the router to each other, after a null
-path. `CanaryRun` holds the evidence in memory and can be read like a bundle.
+path; after the hold the link of one of them is impaired for a while. `CanaryRun` holds the evidence
+in memory and can be read like a bundle.
 """
 
 from __future__ import annotations
@@ -9,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from screamlab.evidence.bundle import Series
 from screamlab.evidence.journal import Entry
+from screamlab.judge.canary_network import break_network
 from screamlab.scenario.plan import (
     Endpoint,
     Heard,
     Phase,
+    PhaseKind,
     Plan,
     ReceiverStream,
     SenderStream,
@@ -64,6 +67,7 @@ class CanaryRun:
         self.log(1.0, "engine is up")
         for fill in (_fill_hosts, _fill_router, _fill_streams):
             fill(self)
+        break_network(self, CLIENTS[0], CLIENTS[1])
 
     def event(self, at_s: float, host: str, kind: str, subject: str, **fields: Any) -> None:
         """Tell that something happened `at_s` seconds after the start."""
@@ -121,8 +125,9 @@ class CanaryRun:
 
 
 def _phases(hold_s: float) -> tuple[Phase, ...]:
-    kinds: tuple[tuple[Literal["null_path", "settle", "ramp", "hold", "drain"], float], ...] = (
-        ("null_path", 10.0), ("settle", 6.0), ("ramp", 4.0), ("hold", hold_s), ("drain", 12.0),
+    kinds: tuple[tuple[PhaseKind, float], ...] = (
+        ("null_path", 10.0), ("settle", 6.0), ("ramp", 4.0), ("hold", hold_s),
+        ("impaired", 24.0), ("recover", 16.0), ("drain", 12.0),
     )  # fmt: skip
     found, at = [], 0.0
     for kind, length_s in kinds:
@@ -168,7 +173,7 @@ def _pair(
 ) -> tuple[SenderStream, ReceiverStream]:
     by_kind = {phase.kind: phase for phase in phases}
     begin = by_kind["null_path"].from_s if null else by_kind["ramp"].from_s + 1.0
-    end = by_kind["null_path"].to_s if null else by_kind["hold"].to_s + TAIL_S
+    end = by_kind["null_path"].to_s if null else by_kind["recover"].to_s + TAIL_S
     name = f"{protocol}-in-{number:02d}"
     sender = SenderStream.model_validate(
         {"name": f"null/{name}" if null else name, "protocol": protocol, "signal": number,
@@ -196,8 +201,9 @@ def _fill_hosts(run: CanaryRun) -> None:
 
 def _fill_router(run: CanaryRun) -> None:
     t = np.arange(1.0, run.duration_s + 1)
-    hold = next(phase for phase in run.phases if phase.kind == "hold")
-    loaded = ((t >= hold.from_s) & (t < hold.to_s + TAIL_S)).astype(float)
+    by_kind = {phase.kind: phase for phase in run.phases}
+    end_s = by_kind["recover"].to_s + TAIL_S
+    loaded = ((t >= by_kind["hold"].from_s) & (t < end_s)).astype(float)
     figures = {
         "processes": 1.0, "restarts": 0.0, "cpu_percent": 4 + 30 * loaded + np.sin(t),
         "rss_bytes": 1.1e8 + 2e7 * loaded, "threads": 29 + 8 * loaded,

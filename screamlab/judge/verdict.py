@@ -26,6 +26,16 @@ def infra_reason(run: Run) -> str | None:
             return f"the agent on {host} never started"
         if host not in ended:
             return f"the agent on {host} never ended"
+    return _unclean(run)
+
+
+def _unclean(run: Run) -> str | None:
+    """Which host broke the network and has not shown, after the run, that it is whole again."""
+    shown = run.meta.get("clean", {})
+    for host, plan in run.plans.items():
+        left = shown.get(host, ["nobody has looked"])
+        if plan.impairments and left:
+            return f"{host} is not shown clean after its impairments: {'; '.join(left)}"
     return None
 
 

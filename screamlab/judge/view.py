@@ -189,8 +189,17 @@ class Run:
         return len(ids) == 1 and ids.isdisjoint({None, ""})
 
     def carriers(self, stream: Stream) -> frozenset[str]:
-        """The hosts whose faults can be heard on a stream: both its ends and the router's host."""
-        return stream.hosts | ({self.router_host} if self.router_host else set())
+        """The hosts whose faults can be heard on a stream: its ends, the router's, the middle."""
+        return stream.hosts | self.middle | ({self.router_host} if self.router_host else set())
+
+    @cached_property
+    def middle(self) -> frozenset[str]:
+        """The hosts that lie on the links of others: impairment points in the network."""
+        return frozenset(
+            host
+            for host, plan in self.plans.items()
+            if any(impairment.target != host for impairment in plan.impairments)
+        )
 
     def hold(self, stream: Stream) -> Windows:
         """The part of the hold phases in which both ends of `stream` are up."""
@@ -270,11 +279,11 @@ class Run:
         for host, plan in self.plans.items():
             for worker in plan.workers:
                 client, _, played = worker.kind.partition("_")
-                if played != role:
+                if played != role or client not in _CLIENTS:
                     continue
                 for spec in worker.spec.get("streams", ()):
                     stream = model.model_validate(spec)
-                    kind = f"{stream.protocol}-{stream.codec}-{_CLIENTS.get(client, client)}"
+                    kind = f"{stream.protocol}-{stream.codec}-{_CLIENTS[client]}"
                     found.append(Placed(stream.name, host, kind, stream))
         return tuple(found)
 

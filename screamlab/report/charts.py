@@ -106,6 +106,8 @@ _SPECS: tuple[Spec, ...] = (
      _family("receiver", "packets", per_second=True)),
     ("sent", "Packets sent", "By sender.", "per second", "mean",
      _family("sender", "packets", per_second=True)),
+    ("impaired", "Packets the impairments dropped", "By link and direction.", "per second", "mean",
+     _family("impair", "drops", per_second=True)),
     ("pacing", "Pacing error of the senders", "p99 of each second, worst of each step.", "ms",
      "worst", _family("sender", "pacing_p99_ms")),
     ("hosts", "Processor of the hosts", "All processors of a host are 100 %.", "%", "mean",
@@ -216,7 +218,7 @@ class _Draw:
 # Events a reader looks for; those of every single stream's ordinary life are left out.
 _TOLD = (
     "audio.", "sender.overrun", "receiver.overrun", "sampler.gap", "worker.failed", "process.",
-    "core.", "agent.", "router.", "net.", "stream.heard",
+    "core.", "agent.", "router.", "net.", "stream.heard", "impair.",
 )  # fmt: skip
 
 

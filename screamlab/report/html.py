@@ -16,6 +16,8 @@ from plotly.offline import get_plotlyjs
 
 from screamlab import __version__
 from screamlab.judge.checks import CHECKS
+from screamlab.judge.degradation import degradation
+from screamlab.judge.impaired import truth_table
 from screamlab.judge.known_issues import KnownIssue
 from screamlab.judge.model import STATUSES, CheckResult, Status, Verdict
 from screamlab.judge.noise import floors
@@ -73,6 +75,8 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         groups=_groups(verdict),
         statuses=[(status, verdict.count(status)) for status in STATUSES if verdict.count(status)],
         charts=drawn,
+        truth=truth_table(run),
+        degradation=degradation(run),
         floors=floors(run),
         faults=run.faults,
         issues=[issue for issue in issues if issue.concerns(verdict.router.version)],

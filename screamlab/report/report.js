@@ -4,6 +4,7 @@
   const PHASES = {
     null_path: "rgba(130,80,168,.12)", settle: "rgba(120,130,140,.10)",
     ramp: "rgba(226,160,40,.12)", hold: "rgba(40,140,220,.07)", drain: "rgba(40,170,120,.12)",
+    impaired: "rgba(200,50,50,.16)", recover: "rgba(226,160,40,.12)",
   };
   const COLOURS = [
     "#2f81d6", "#e0752d", "#2ba36f", "#d6464b", "#8f63c9", "#a0673f", "#d95fa5", "#7d8790",

@@ -13,6 +13,7 @@ _VARIABLES = (
     "ansible_ssh_private_key_file",
     "ansible_ssh_common_args",
     "screamlab_data",
+    "screamlab_impairment_point",
 )
 
 

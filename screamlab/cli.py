@@ -1,9 +1,10 @@
-"""The command line: ``screamlab run | plan | judge | bench | agent | follow``."""
+"""The command line ``screamlab``: one function per command, importing only what it needs."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from screamlab import __version__, paths
 from screamlab.errors import BadInput, ScreamlabError
+from screamlab.fit import command as fit_command
 
 # Where there is no terminal, a table is not squeezed into 80 columns.
 PIPED_COLUMNS = 140
@@ -51,6 +53,20 @@ def _parser() -> argparse.ArgumentParser:
     judge = commands.add_parser("judge", help="judge a collected run again, without the lab")
     judge.add_argument("run", type=Path, help="a run folder, such as runs/latest")
     judge.set_defaults(command=_judge)
+    impair = commands.add_parser("impair", help="break the links of hosts by hand, for some time")
+    impair.add_argument("profile", help="name of a profile, or path of a profile file")
+    impair.add_argument("--hosts", required=True, metavar="HOST,GROUP,…",
+                        help="whose links: hosts or groups of the inventory")  # fmt: skip
+    impair.add_argument("--for", required=True, type=_seconds, dest="seconds", metavar="TIME",
+                        help="for how long, as 90s, 10m or 2h")  # fmt: skip
+    _inventory_options(impair)
+    impair.set_defaults(command=_impair)
+    heal = commands.add_parser("heal", help="make the network of every host whole, and verify it")
+    _inventory_options(heal)
+    heal.set_defaults(command=_heal)
+    fit = commands.add_parser("fit", help="turn what was measured in the field into a profile")
+    fit_command.add_arguments(fit)
+    fit.set_defaults(command=fit_command.run)
     bench = commands.add_parser("bench", help="measure the lab's own tools against their peers")
     bench.add_argument("what", nargs="*", help="senders, oracle, sampler (default: all)")
     bench.set_defaults(command=_bench)
@@ -71,16 +87,28 @@ def _scenario_command(
     command: argparse.ArgumentParser = commands.add_parser(name, help=help_text)
     option = command.add_argument
     option("scenario", help="name of a scenario, or path of a scenario file")
-    option("--inventory", type=Path, default=paths.INVENTORY,
-           help="Ansible inventory (default: the local lab)")  # fmt: skip
     option("--scale", default="quick", help="a scale of the scenario (default: quick)")
     option("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE",
            help="change one value of the scenario, as senders.NAME.count=5")  # fmt: skip
     option("--seed", type=int, help="seed of everything drawn (default: drawn)")
-    option("-e", "--extra-vars", action="append", default=[], metavar="KEY=VALUE",
-           help="an inventory variable, as ansible-playbook has it")  # fmt: skip
+    _inventory_options(command)
     command.set_defaults(command=function)
     return command
+
+
+def _inventory_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--inventory", type=Path, default=paths.INVENTORY,
+                         help="Ansible inventory (default: the local lab)")  # fmt: skip
+    command.add_argument("-e", "--extra-vars", action="append", default=[], metavar="KEY=VALUE",
+                         help="an inventory variable, as ansible-playbook has it")  # fmt: skip
+
+
+def _seconds(text: str) -> float:
+    """A time such as 90s, 10m or 2h, in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"'{text}' is no time such as 90s, 10m or 2h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -150,6 +178,33 @@ def _show_verdict(verdict: Verdict, folder: Path, console: Console) -> int:
     console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
     print_verdict(verdict, console)
     return verdict.exit_code
+
+
+def _impair(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from screamlab.run.by_hand import impair
+    from screamlab.run.impair import Request, new_run_id
+
+    hosts = options.hosts.split(",")
+    variables = {
+        **_extra_vars(options.extra_vars),
+        "impair_profile": options.profile,
+        "impair_hosts": hosts,
+        "impair_seconds": options.seconds,
+    }
+    run_id = new_run_id(Request(options.profile, hosts, options.seconds))
+    impair(run_id, paths.RUNS, options.inventory, variables, Console())
+    return 0
+
+
+def _heal(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from screamlab.run.by_hand import heal
+
+    heal(options.inventory, _extra_vars(options.extra_vars), Console())
+    return 0
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from screamlab.errors import BadInput
+from screamlab.impair.condition import Facing
+
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 class DataPlane(BaseModel):
@@ -52,6 +55,16 @@ class DataPlane(BaseModel):
         ]
 
 
+class ImpairmentPoint(BaseModel):
+    """Where a host's link is broken (inventory variable ``screamlab_impairment_point``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str
+    device: str
+    facing: Facing = "network"
+
+
 class Ssh(BaseModel):
     """How the controller reaches a host."""
 
@@ -72,6 +85,7 @@ class Host(BaseModel):
     name: str
     groups: tuple[str, ...]
     data: DataPlane
+    point: ImpairmentPoint
     ssh: Ssh
 
 
@@ -79,12 +93,10 @@ def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]
     """Build a host from its templated variables; `BadInput` names host and variable."""
     if "screamlab_data" not in hostvars:
         raise BadInput(f"host {name}: the inventory variable screamlab_data is missing")
-    try:
-        data = DataPlane.model_validate(hostvars["screamlab_data"])
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(["screamlab_data", *(str(part) for part in first["loc"])])
-        raise BadInput(f"host {name}: {key}: {first['msg']}") from error
+    data = _variable(DataPlane, name, "screamlab_data", hostvars["screamlab_data"])
+    own = {"host": name, "device": data.device}
+    place = hostvars.get("screamlab_impairment_point", own)
+    point = _variable(ImpairmentPoint, name, "screamlab_impairment_point", place)
     ssh = Ssh(
         address=str(hostvars.get("ansible_host", name)),
         port=int(hostvars.get("ansible_port", 22)),
@@ -92,7 +104,16 @@ def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]
         key_file=hostvars.get("ansible_ssh_private_key_file"),
         common_args=str(hostvars.get("ansible_ssh_common_args", "")),
     )
-    return Host(name=name, groups=tuple(groups), data=data, ssh=ssh)
+    return Host(name=name, groups=tuple(groups), data=data, point=point, ssh=ssh)
+
+
+def _variable(model: type[_Model], host: str, name: str, value: Any) -> _Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([name, *(str(part) for part in first["loc"])])
+        raise BadInput(f"host {host}: {key}: {first['msg']}") from error
 
 
 def load_hosts(inventory: Path, extra_vars: Mapping[str, Any] | None = None) -> list[Host]:

@@ -40,7 +40,7 @@ def sampler(name: str, to_s: float) -> Worker:
 
 
 def start_agent(file: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "screamlab", "agent", str(file), f"--zero={time.time()}"]
+    command = [sys.executable, "-m", "screamlab", "agent", str(file), f"--zero={time.time() + 1}"]
     return subprocess.Popen(command, stderr=subprocess.DEVNULL)
 
 
@@ -50,7 +50,7 @@ def events(folder: Path) -> dict[tuple[str, str], dict[str, object]]:
 
 
 def test_a_plan_is_carried_out_to_its_end(tmp_path: Path) -> None:
-    agent = start_agent(plan_file(tmp_path, 1.5, [sampler("watch", 1.5)]))
+    agent = start_agent(plan_file(tmp_path, 4.0, [sampler("watch", 4.0)]))
     assert agent.wait(60) == 0
     found = events(tmp_path)
     assert found["worker.end", "watch"]["code"] == 0

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from screamlab.agent import addresses, workers
 from screamlab.evidence.spool import Spool
+from screamlab.impair import worker as impairment
 from screamlab.observe.host_facts import gather
 from screamlab.scenario.plan import Plan, Worker, read_plan
 
@@ -131,9 +132,14 @@ class Agent:
 
 
 def release(plan: Plan) -> None:
-    """Undo what a plan changed on its host; safe to repeat, and after any kind of death."""
+    """Undo what a plan changed on its host; safe to repeat, and after any kind of death.
+
+    `InfraError` when a link that it impaired is not whole again.
+    """
     if plan.device:
         addresses.remove(plan.device, plan.addresses)
+    if plan.impairments:
+        impairment.release(plan.impairments)
 
 
 def _last_words(log: Path) -> str:

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from screamlab.errors import InfraError
+from screamlab.impair import marks
+from screamlab.scenario.plan import read_plan
 
 # The unit is ended this long after the plan's end, whatever state the agent is in.
 RUNTIME_MARGIN_S = 60
@@ -55,8 +57,14 @@ def is_active(run_id: str) -> bool:
 def start(plan_file: Path, run_id: str, zero: float, runtime_s: float) -> None:
     """Start the agent's unit.
 
-    `InfraError` when the disk is full, systemd refuses, or the spool holds another run's lines.
+    `InfraError` when the disk is full, systemd refuses, the spool holds another run's lines, or
+    the host has not been shown to be clean since its network was last broken.
     """
+    if marked := marks.marked():
+        raise InfraError(
+            f"{', '.join(marked)} is not shown clean since it was last impaired: run "
+            "playbooks/heal.yml, or wait until it heals by itself"
+        )
     if any(plan_file.parent.glob("*.jsonl")):
         raise InfraError(f"{plan_file.parent}: a run of this name has been on this host before")
     free_mib = shutil.disk_usage(plan_file.parent).free >> 20
@@ -70,6 +78,17 @@ def start(plan_file: Path, run_id: str, zero: float, runtime_s: float) -> None:
 def stop(run_id: str) -> None:
     """Stop the agent's unit and wait until it is gone."""
     _systemd(["systemctl", "stop", unit_name(run_id)])
+
+
+def stop_impairing(runs: Path) -> list[str]:
+    """Stop the agents whose plans break the network, which makes them heal; their units."""
+    stopped = []
+    for plan in runs.glob("*/plan.json"):
+        run_id = plan.parent.name
+        if is_active(run_id) and read_plan(plan).impairments:
+            stop(run_id)
+            stopped.append(unit_name(run_id))
+    return stopped
 
 
 def _systemd(command: list[str]) -> None:

@@ -24,6 +24,9 @@ KINDS = {
     "gst_receiver": "screamlab.load.gstreamer:run_receivers",
     "sap_announcer": "screamlab.load.sap:run",
     "sampler": "screamlab.observe.sampler:run",
+    "probe_sender": "screamlab.impair.probe:run_senders",
+    "probe_receiver": "screamlab.impair.probe:run_receivers",
+    "impairment": "screamlab.impair.worker:run",
     "router_stats": "screamlab.observe.router_stats:run",
 }
 

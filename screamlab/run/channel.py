@@ -22,11 +22,11 @@ TIMEOUT_S = 10.0
 FOLLOW = "/opt/screamlab/venv/bin/python -m screamlab follow /var/lib/screamlab/runs/{run_id}"
 
 
-def follow_hosts(record: Mapping[str, Any], progress: Progress, over: threading.Event) -> None:
-    """Start one thread per host that feeds `progress` until `over` is set."""
+def follow_hosts(record: Mapping[str, Any], progress: Progress) -> None:
+    """Start one thread per host that feeds `progress` until it is over."""
     for name, host in record["hosts"].items():
         ssh = Ssh.model_validate(host["ssh"])
-        arguments = (name, ssh, record["run_id"], progress, over)
+        arguments = (name, ssh, record["run_id"], progress)
         threading.Thread(target=_follow, args=arguments, daemon=True).start()
 
 
@@ -55,9 +55,9 @@ def known_hosts_file(common_args: str) -> Path | None:
     return Path(found[1]).expanduser() if found else None
 
 
-def _follow(name: str, ssh: Ssh, run_id: str, progress: Progress, over: threading.Event) -> None:
+def _follow(name: str, ssh: Ssh, run_id: str, progress: Progress) -> None:
     seen = 0
-    while not over.is_set():
+    while not progress.over.is_set():
         try:
             with connect(ssh) as client:
                 _, lines, _ = client.exec_command(FOLLOW.format(run_id=run_id))
@@ -70,4 +70,4 @@ def _follow(name: str, ssh: Ssh, run_id: str, progress: Progress, over: threadin
                     return
         except (OSError, EOFError, ValueError, paramiko.SSHException):
             progress.lost_hosts.add(name)
-        over.wait(RETRY_S)
+        progress.over.wait(RETRY_S)

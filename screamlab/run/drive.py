@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from screamlab.errors import BadInput, InfraError
 from screamlab.paths import CHECKOUT
 from screamlab.run.channel import follow_hosts
 from screamlab.run.folder import read_record, write_infra
-from screamlab.run.progress import Progress, show
+from screamlab.run.progress import Progress, showing
 
-CLOCK_TASK = "Start the run's clock"
+# Called with the module, the host and the result of every task that succeeded.
+OnOk = Callable[[str, str, Mapping[str, Any]], None]
 
 
 @dataclass
@@ -32,14 +32,16 @@ class Playbook:
     log: Path | None = None
     failures: list[str] = field(default_factory=list)
 
-    def run(self, playbook: str, progress: Progress | None = None, on_clock: Any = None) -> bool:
+    def run(
+        self, playbook: str, progress: Progress | None = None, on_ok: OnOk | None = None
+    ) -> bool:
         """Run ``playbooks/<playbook>.yml`` to its end; whether it succeeded."""
 
         def handle(event: Mapping[str, Any]) -> bool:
             self._handle(event, progress)
-            task = event.get("event_data", {}).get("task")
-            if on_clock and event.get("event") == "runner_on_ok" and task == CLOCK_TASK:
-                on_clock()
+            data = event.get("event_data", {})
+            if on_ok and event.get("event") == "runner_on_ok":
+                on_ok(str(data.get("task_action")), str(data.get("host")), data.get("res", {}))
             return False
 
         with tempfile.TemporaryDirectory(prefix="screamlab-") as private:
@@ -57,6 +59,11 @@ class Playbook:
                 quiet=True,
             )
         return bool(result.rc == 0)
+
+    @property
+    def first_failure(self) -> str:
+        """Why it failed, in one sentence."""
+        return self.failures[0] if self.failures else "ansible-playbook failed without saying why"
 
     def _handle(self, event: Mapping[str, Any], progress: Progress | None) -> None:
         kind, data = event.get("event"), event.get("event_data", {})
@@ -82,22 +89,17 @@ def drive(
     Raises `BadInput` when the request itself was refused before any host was touched.
     """
     folder = runs / run_id
-    progress, over = Progress(run_id), threading.Event()
-    display = threading.Thread(target=show, args=(progress, over, console))
-    display.start()
 
-    def on_clock() -> None:
-        progress.record = read_record(folder)
-        follow_hosts(progress.record, progress, over)
+    def on_ok(module: str, _host: str, _result: Mapping[str, Any]) -> None:
+        if module == "run_clock":
+            progress.record = read_record(folder)
+            follow_hosts(progress.record, progress)
 
     job = Playbook(inventory, variables, _log_file(runs, run_id))
-    try:
-        succeeded = job.run("site", progress, on_clock)
-    finally:
-        over.set()
-        display.join()
+    with showing(run_id, console) as progress:
+        succeeded = job.run("site", progress, on_ok)
     if not folder.exists():
-        raise BadInput(_first(job.failures))
+        raise BadInput(job.first_failure)
     assert job.log
     job.log.replace(folder / "ansible.log")
     if not succeeded and not (folder / "verdict.json").exists():
@@ -111,14 +113,14 @@ def _note_failure(
     """Write down why the job broke off, after collecting what the hosts already have."""
     if read_record(folder)["zero"] is not None:
         Playbook(inventory, {**variables, "run_id": folder.name}).run("collect")
-    write_infra(folder, _first(job.failures))
+    write_infra(folder, job.first_failure)
 
 
 def take_down(inventory: Path, variables: Mapping[str, Any]) -> None:
     """Take the local lab down; `InfraError` says what would not go."""
     job = Playbook(inventory, variables)
     if not job.run("down"):
-        raise InfraError(f"the lab could not be taken down: {_first(job.failures)}")
+        raise InfraError(f"the lab could not be taken down: {job.first_failure}")
 
 
 def _reason(data: Mapping[str, Any]) -> str:
@@ -126,10 +128,6 @@ def _reason(data: Mapping[str, Any]) -> str:
     result = data.get("res", {})
     reason = str(result.get("msg") or result.get("stderr") or "it failed without saying why")
     return " ".join(reason.split())
-
-
-def _first(failures: Sequence[str]) -> str:
-    return failures[0] if failures else "ansible-playbook failed without saying why"
 
 
 def _log_file(runs: Path, run_id: str) -> Path:

@@ -20,8 +20,9 @@ from screamlab.errors import BadInput
 from screamlab.inventory import Host
 from screamlab.paths import RUNS
 from screamlab.run.clocks import measure_clocks
-from screamlab.scenario.compile import Compiled, compile_scenario
+from screamlab.scenario.compile import compile_scenario
 from screamlab.scenario.model import Scenario, load_scenario
+from screamlab.scenario.plan import Plan
 
 RUN_FILE = "run.json"
 
@@ -51,17 +52,50 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
     run_id = request.run_id or new_run_id(scenario)
     seed = request.seed if request.seed is not None else time.time_ns() % 2**31
     compiled = compile_scenario(scenario, hosts, run_id=run_id, seed=seed)
-    folder = runs / run_id
+    told = {
+        "title": scenario.title,
+        "test_plan": scenario.test_plan,
+        "settings": list(request.settings),
+        "router": scenario.router,
+        "checks": list(scenario.checks),
+        "topology": compiled.topology,
+    }
+    record = make_folder(runs, compiled.plans, hosts, told)
+    shutil.copyfile(request.scenario_file, runs / run_id / "scenario.yml")
+    _point_latest(runs, run_id)
+    return record
+
+
+def make_folder(
+    runs: Path, plans: Mapping[str, Plan], hosts: Sequence[Host], told: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Make a run folder of these plans; returns its ``run.json``, with `told` in it.
+
+    `BadInput` for a folder that is there.
+    """
+    plan = next(iter(plans.values()))
+    folder = runs / plan.run_id
     try:
         (folder / "plans").mkdir(parents=True)
     except FileExistsError:
         raise BadInput(f"{folder}: this run folder exists already; nothing was changed") from None
-    shutil.copyfile(request.scenario_file, folder / "scenario.yml")
-    for name, plan in compiled.plans.items():
-        (folder / "plans" / f"{name}.json").write_text(plan.model_dump_json(indent=1))
-    record = _record(request, scenario, compiled, hosts, run_id, seed)
+    for name, own in plans.items():
+        (folder / "plans" / f"{name}.json").write_text(own.model_dump_json(indent=1))
+    record = {
+        "schema": 1,
+        "run_id": plan.run_id,
+        "scenario": plan.scenario,
+        "scale": plan.scale,
+        "seed": plan.seed,
+        "zero": None,
+        "duration_s": plan.duration_s,
+        "phases": [phase.model_dump() for phase in plan.phases],
+        "impaired": any(own.impairments for own in plans.values()),
+        "hosts": {host.name: host.model_dump() for host in hosts if host.name in plans},
+        "screamlab": __version__,
+        **told,
+    }
     write_record(folder, record)
-    _point_latest(runs, run_id)
     return record
 
 
@@ -119,35 +153,6 @@ def newest_wall_time(scenario: str) -> tuple[float, float]:
 def write_infra(folder: Path, reason: str) -> None:
     """Note why hosts or provisioning failed; the judge answers INFRA with this reason."""
     (folder / "infra.json").write_text(json.dumps({"reason": reason}))
-
-
-def _record(
-    request: Request,
-    scenario: Scenario,
-    compiled: Compiled,
-    hosts: Sequence[Host],
-    run_id: str,
-    seed: int,
-) -> dict[str, Any]:
-    plans = list(compiled.plans.values())
-    return {
-        "schema": 1,
-        "run_id": run_id,
-        "scenario": scenario.name,
-        "title": scenario.title,
-        "test_plan": scenario.test_plan,
-        "scale": scenario.scale,
-        "settings": list(request.settings),
-        "seed": seed,
-        "zero": None,
-        "duration_s": plans[0].duration_s,
-        "phases": [phase.model_dump() for phase in plans[0].phases],
-        "router": scenario.router,
-        "checks": list(scenario.checks),
-        "topology": compiled.topology,
-        "hosts": {host.name: host.model_dump() for host in hosts if host.name in compiled.plans},
-        "screamlab": __version__,
-    }
 
 
 def _point_latest(runs: Path, run_id: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +31,7 @@ class Progress:
     router_rss: float | None = None
     lost_hosts: set[str] = field(default_factory=set)
     trouble: str = ""
+    over: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def feed(self, record: Mapping[str, Any]) -> None:
@@ -73,15 +75,28 @@ class Progress:
         return {"phase": phase, "elapsed": _clock(at_s), "remaining": _clock(remaining_s)}
 
 
-def show(progress: Progress, over: threading.Event, console: Console) -> None:
-    """Show `progress` until `over` is set."""
+@contextmanager
+def showing(name: str, console: Console) -> Iterator[Progress]:
+    """Show the progress of what is done within the block."""
+    progress = Progress(name)
+    display = threading.Thread(target=show, args=(progress, console))
+    display.start()
+    try:
+        yield progress
+    finally:
+        progress.over.set()
+        display.join()
+
+
+def show(progress: Progress, console: Console) -> None:
+    """Show `progress` until it is over."""
     if console.is_terminal:
         with Live(console=console, refresh_per_second=1 / REFRESH_S, transient=True) as live:
-            while not over.wait(REFRESH_S):
+            while not progress.over.wait(REFRESH_S):
                 live.update(_table(progress))
         return
     shown, shown_at = "", 0.0
-    while not over.wait(REFRESH_S):
+    while not progress.over.wait(REFRESH_S):
         facts = progress.facts()
         changed = facts["step"].split(" · ")[0] + facts.get("phase", "") + facts.get("trouble", "")
         if changed != shown or time.monotonic() - shown_at > PLAIN_EVERY_S:

@@ -12,8 +12,9 @@ from typing import TypedDict
 
 from screamlab.errors import BadInput
 from screamlab.inventory import Host
+from screamlab.scenario.impairing import impairments, points, probes, workers_of_point
 from screamlab.scenario.model import Client, ReceiverGroup, Scenario, SenderGroup
-from screamlab.scenario.placement import Placement
+from screamlab.scenario.placement import Placement, Receiving, Sending
 from screamlab.scenario.plan import (
     Codec,
     Endpoint,
@@ -22,13 +23,10 @@ from screamlab.scenario.plan import (
     Plan,
     ReceiverStream,
     SenderStream,
-    Worker,
 )
+from screamlab.scenario.workers import ROUTER_PORTS, load_workers, observers, probe_workers
 from screamlab.signal import signal_count
 
-ROUTER_PORTS = {"rtp": 40000, "scream": 16401}
-ROUTER_API_PORT = 8443
-ROUTER_UNIT = "screamrouter.service"
 PAYLOAD_TYPES: dict[Codec, int] = {"l16": 127, "opus": 111}
 NULL_PREFIX = "null/"
 # A sender outlasts its listeners, so that its end is never heard as a silence.
@@ -51,25 +49,6 @@ class Compiled:
     topology: Topology
 
 
-@dataclass(frozen=True)
-class Sending:
-    """A sender and the host and client that play it."""
-
-    host: str
-    client: Client
-    stream: SenderStream
-    announced: bool = False
-
-
-@dataclass(frozen=True)
-class Receiving:
-    """A receiver and the host and client that play it."""
-
-    host: str
-    client: Client
-    stream: ReceiverStream
-
-
 def compile_scenario(
     scenario: Scenario, hosts: Sequence[Host], *, run_id: str, seed: int
 ) -> Compiled:
@@ -87,6 +66,10 @@ def compile_scenario(
     null_senders, null_receivers = _null_path(scenario, phases, senders, placement)
     sending = [*senders, *null_senders]
     receiving = [*receivers, *null_receivers]
+    lab = [router, *clients]
+    impaired = impairments(scenario, phases, router, clients)
+    probing = probes(impaired, lab, _load_window(phases)[2])
+    middle = [host for host in points(impaired, hosts) if host not in lab]
     plans = {
         host.name: Plan(
             run_id=run_id,
@@ -99,11 +82,13 @@ def compile_scenario(
             device=host.data.device,
             addresses=tuple(placement.used.get(host.name, ())),
             workers=(
-                *_observers(scenario, host, run_id, phases[-1].to_s, is_router=host is router),
-                *_load_workers(host.name, sending, receiving),
+                *observers(scenario, host, run_id, phases[-1].to_s, is_router=host is router),
+                *load_workers(host.name, sending, receiving),
+                *probe_workers(host.name, probing),
+                *workers_of_point(host.name, impaired),
             ),
         )
-        for host in [router, *clients]
+        for host in [*lab, *middle]
     }
     return Compiled(plans, _topology(senders, receivers))
 
@@ -263,52 +248,3 @@ def _topology(senders: Sequence[Sending], receivers: Sequence[Receiving]) -> Top
             route = {"name": f"{heard.sender}-to-{sink.name}", "source": heard.sender}
             topology["routes"].append({**route, "sink": sink.name})
     return topology
-
-
-def _observers(
-    scenario: Scenario, host: Host, run_id: str, duration_s: float, *, is_router: bool
-) -> list[Worker]:
-    watched = [{"name": "agent", "unit": f"screamlab-{run_id}.service"}]
-    if is_router:
-        watched.append({"name": "router", "unit": ROUTER_UNIT})
-    interval = {"interval_s": scenario.watch.interval_seconds}
-    window = {"from_s": 0.0, "to_s": duration_s}
-    ports = sorted(ROUTER_PORTS.values()) if is_router else []
-    spec = {"processes": watched, "devices": [host.data.device], "udp_ports": ports, **interval}
-    observers = [Worker(name="sampler", kind="sampler", spec=spec, **window)]
-    if is_router:
-        url = {"url": f"https://{host.data.ip}:{ROUTER_API_PORT}", **interval}
-        observers.append(Worker(name="router-stats", kind="router_stats", spec=url, **window))
-    return observers
-
-
-def _load_workers(
-    host: str, sending: Sequence[Sending], receiving: Sequence[Receiving]
-) -> list[Worker]:
-    """One worker per client kind and direction, receivers first so that they hear the start."""
-    workers = []
-    parts: tuple[tuple[str, Sequence[Sending | Receiving]], ...] = (
-        ("receiver", receiving),
-        ("sender", sending),
-    )
-    for role, placed in parts:
-        for client, prefix in (("native", "native"), ("gstreamer", "gst")):
-            streams = [p.stream for p in placed if p.host == host and p.client == client]
-            workers += _worker(f"{prefix}-{role}", streams)
-    announced = [s.stream for s in sending if s.host == host and s.announced]
-    return workers + _worker("sap-announcer", announced)
-
-
-def _worker(name: str, streams: Sequence[SenderStream | ReceiverStream]) -> list[Worker]:
-    """The worker that plays these streams, or none where there are none."""
-    if not streams:
-        return []
-    return [
-        Worker(
-            name=name,
-            kind=name.replace("-", "_"),
-            from_s=min(stream.from_s for stream in streams),
-            to_s=max(stream.to_s for stream in streams),
-            spec={"streams": [stream.model_dump(mode="json") for stream in streams]},
-        )
-    ]

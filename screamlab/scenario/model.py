@@ -9,14 +9,16 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from screamlab.errors import BadInput
+from screamlab.impair.condition import Schedule
+from screamlab.impair.profile import find_profile, load_profile
 from screamlab.judge.checks import validate_check
+from screamlab.paths import PROFILES
 from screamlab.scenario.override import override
-from screamlab.scenario.plan import Codec, Protocol
+from screamlab.scenario.plan import Codec, PhaseKind, Protocol
 from screamlab.scenario.scale import at_scale
 from screamlab.scenario.yaml_lines import Source, load
 
 Client = Literal["native", "gstreamer"]
-PhaseKind = Literal["null_path", "settle", "ramp", "hold", "drain"]
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 KINDS: dict[Client, frozenset[tuple[Protocol, Codec]]] = {
     "native": frozenset({("scream", "l16"), ("rtp", "l16")}),
@@ -72,6 +74,16 @@ class ReceiverGroup(_StreamGroup):
     mix: int = Field(default=1, ge=1)
 
 
+class ImpairmentSpec(_Strict):
+    """A profile on the links of some hosts, for the length of a phase of kind ``impaired``."""
+
+    name: str = Field(pattern=NAME)
+    profile: str = Field(description="name of a profile, or path of a file")
+    phase: str
+    links: Literal["router", "clients"]
+    at_most: int | None = Field(default=None, ge=1, description="break only so many links")
+
+
 class Watch(_Strict):
     """What is sampled, how often."""
 
@@ -92,6 +104,8 @@ class Scenario(_Strict):
     phases: tuple[PhaseSpec, ...] = Field(min_length=1)
     senders: tuple[SenderGroup, ...] = ()
     receivers: tuple[ReceiverGroup, ...] = ()
+    impairments: tuple[ImpairmentSpec, ...] = ()
+    schedules: dict[str, Schedule] = Field(default={}, description="by profile; never in the file")
     watch: Watch = Watch()
     checks: tuple[dict[str, Any], ...] = Field(min_length=1)
 
@@ -114,7 +128,7 @@ def load_scenario(path: Path, scale: str, settings: Iterable[str] = ()) -> Scena
             message = f"there is no such key; known here: {_known_keys(first['loc'])}"
         raise scaled.error(first["loc"], message) from error
     _validate_across(scenario, scaled)
-    return scenario
+    return scenario.model_copy(update={"schedules": _schedules(scenario, scaled)})
 
 
 def find_scenario(name: str, folder: Path) -> Path:
@@ -135,6 +149,7 @@ def _known_keys(loc: tuple[str | int, ...]) -> str:
         "phases": PhaseSpec,
         "senders": SenderGroup,
         "receivers": ReceiverGroup,
+        "impairments": ImpairmentSpec,
         "watch": Watch,
     }
     model = models.get(str(loc[0]), Scenario) if len(loc) > 1 else Scenario
@@ -142,7 +157,7 @@ def _known_keys(loc: tuple[str | int, ...]) -> str:
 
 
 def _validate_across(scenario: Scenario, source: Source) -> None:
-    for part in ("phases", "senders", "receivers"):
+    for part in ("phases", "senders", "receivers", "impairments"):
         names: set[str] = set()
         for at, item in enumerate(getattr(scenario, part)):
             if item.name in names:
@@ -162,8 +177,40 @@ def _validate_across(scenario: Scenario, source: Source) -> None:
             raise source.error(
                 ("receivers", at, "mix"), f"'{receiver.hears}' has fewer senders than that"
             )
+    _validate_impairments(scenario, source)
     for at, check in enumerate(scenario.checks):
         try:
             validate_check(check)
         except ValueError as error:
             raise source.error(("checks", at), str(error)) from error
+
+
+def _validate_impairments(scenario: Scenario, source: Source) -> None:
+    kinds = {phase.name: phase.kind for phase in scenario.phases}
+    broken = set()
+    for at, item in enumerate(scenario.impairments):
+        if kinds.get(item.phase) != "impaired":
+            raise source.error(
+                ("impairments", at, "phase"), f"there is no phase '{item.phase}' of kind impaired"
+            )
+        if (item.phase, item.links) in broken:
+            raise source.error(
+                ("impairments", at, "links"),
+                f"the links of {item.links} are impaired already in phase '{item.phase}'",
+            )
+        broken.add((item.phase, item.links))
+    for at, phase in enumerate(scenario.phases):
+        if phase.kind == "impaired" and phase.name not in {name for name, _ in broken}:
+            raise source.error(("phases", at), f"no impairment names the phase '{phase.name}'")
+
+
+def _schedules(scenario: Scenario, source: Source) -> dict[str, Schedule]:
+    """The schedule of every profile that the scenario names."""
+    schedules = {}
+    for at, item in enumerate(scenario.impairments):
+        try:
+            file = find_profile(item.profile, PROFILES)
+        except BadInput as error:
+            raise source.error(("impairments", at, "profile"), str(error)) from error
+        schedules[item.profile] = load_profile(file).schedule()
+    return schedules

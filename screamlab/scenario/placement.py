@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from screamlab.errors import BadInput
 from screamlab.inventory import Host
-from screamlab.scenario.plan import Endpoint
+from screamlab.scenario.model import Client
+from screamlab.scenario.plan import Endpoint, ReceiverStream, SenderStream
 
 FIRST_RECEIVER_PORT = 41000
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A sender and the host and client that play it."""
+
+    host: str
+    client: Client
+    stream: SenderStream
+    announced: bool = False
+
+
+@dataclass(frozen=True)
+class Receiving:
+    """A receiver and the host and client that play it."""
+
+    host: str
+    client: Client
+    stream: ReceiverStream
 
 
 class Placement:

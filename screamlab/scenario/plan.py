@@ -12,9 +12,11 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from screamlab.errors import BadInput
+from screamlab.impair.condition import Impairment
 
 Protocol = Literal["scream", "rtp"]
 Codec = Literal["l16", "opus"]
+PhaseKind = Literal["null_path", "settle", "ramp", "hold", "impaired", "recover", "drain"]
 
 
 class _Strict(BaseModel):
@@ -84,7 +86,7 @@ class Phase(_Strict):
     """A named stretch of the timeline."""
 
     name: str
-    kind: Literal["null_path", "settle", "ramp", "hold", "drain"]
+    kind: PhaseKind
     from_s: float
     to_s: float
 
@@ -103,6 +105,16 @@ class Plan(_Strict):
     device: str | None = Field(default=None, description="data interface that carries `addresses`")
     addresses: tuple[str, ...] = Field(default=(), description="CIDR, added for the run")
     workers: tuple[Worker, ...]
+
+    @property
+    def impairments(self) -> tuple[Impairment, ...]:
+        """What this host breaks."""
+        return tuple(
+            Impairment.model_validate(item)
+            for worker in self.workers
+            if worker.kind == "impairment"
+            for item in worker.spec["impairments"]
+        )
 
 
 def read_plan(path: Path) -> Plan:

@@ -34,20 +34,23 @@ def _host(plan: Plan) -> Table:
     table = Table("from s", "to s", "worker", "stream", "what", title=plan.host,
                   title_justify="left")  # fmt: skip
     for worker in plan.workers:
-        streams = worker.spec.get("streams")
-        if not streams:
+        items = worker.spec.get("streams") or worker.spec.get("impairments")
+        if not items:
             table.add_row(f"{worker.from_s:g}", f"{worker.to_s:g}", worker.name, "", worker.kind)
-        for stream in streams or ():
-            window = (f"{stream['from_s']:.1f}", f"{stream['to_s']:.1f}")
-            table.add_row(*window, worker.name, stream["name"], _what(stream))
+        for item in items or ():
+            window = (f"{item['from_s']:.1f}", f"{item['to_s']:.1f}")
+            table.add_row(*window, worker.name, *_what(item))
     return table
 
 
-def _what(stream: dict[str, Any]) -> str:
-    format_ = f"{stream['protocol']} {stream['codec']}"
-    local = stream["local"]
-    if "hears" in stream:
-        heard = ", ".join(item["sender"] for item in stream["hears"])
-        return f"{format_} at {local['address']}:{local['port']} hears {heard}"
-    remote = stream["remote"]
-    return f"{format_} {local['address']} → {remote['address']}:{remote['port']}"
+def _what(item: dict[str, Any]) -> tuple[str, str]:
+    """The name of a stream or an impairment, and what it does."""
+    if "profile" in item:
+        return item["profile"], f"breaks the link of {item['target']}, at {item['device']}"
+    format_ = f"{item['protocol']} {item['codec']}" if "protocol" in item else "probe"
+    local = item["local"]
+    if "hears" in item:
+        heard = ", ".join(sender["sender"] for sender in item["hears"])
+        return item["name"], f"{format_} at {local['address']}:{local['port']} hears {heard}"
+    remote = item["remote"]
+    return item["name"], f"{format_} {local['address']} → {remote['address']}:{remote['port']}"

@@ -87,7 +87,7 @@ def main() -> None:
                 plan = Path(asked["plan"])
                 unit.start(plan, asked["run_id"], asked["zero"], asked["duration_s"])
             else:
-                unit.stop(asked["run_id"])
+                unit.stop(unit.unit_name(asked["run_id"]))
     except ScreamlabError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=changed, unit=unit.unit_name(asked["run_id"]))

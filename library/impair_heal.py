@@ -7,8 +7,9 @@ DOCUMENTATION = """
 module: impair_heal
 short_description: Heal every device of this host, and prove that the host is clean
 description:
-  - Removes the lab's qdiscs, filters and ifb devices, the marks of impaired devices, and the dead
-    men that watch them. Nothing that is not the lab's is touched.
+  - Stops the agents whose plans break the network, and removes the lab's qdiscs, filters and ifb
+    devices, the marks of impaired devices, and the dead men that watch them. Nothing that is not
+    the lab's is touched.
   - Fails when something is left.
   - Needs the lab's virtual environment as interpreter, and root.
 options: {}
@@ -33,13 +34,20 @@ left:
   returned: when not in check mode
 """
 
+from pathlib import Path  # noqa: E402
+
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib  # noqa: E402
 
 try:
+    from screamlab.agent import unit
     from screamlab.errors import ScreamlabError
     from screamlab.impair import heal
 except ImportError:
     heal = None
+
+
+# Where the hosts keep their plans.
+RUNS = Path("/var/lib/screamlab/runs")
 
 
 def argument_spec() -> dict:
@@ -53,18 +61,23 @@ def main() -> None:
     if heal is None:
         module.fail_json(msg=missing_required_lib("screamlab"))
     try:
+        agents = [f"agent {name}" for name in unit.impairing(RUNS)]
         if module.check_mode:
-            found = heal.survey().said
+            found = [*agents, *heal.survey().said]
             prepared = "".join(f"heal {thing}\n" for thing in found)
             module.exit_json(changed=bool(found), found=found, diff={"prepared": prepared})
+        # What they have broken is found, and told, before they mend it.
+        found = [*agents, *heal.survey().said]
+        for name in agents:
+            unit.stop(name.removeprefix("agent "))
         report = heal.host()
     except ScreamlabError as error:
         module.fail_json(msg=str(error), left=[str(error)])
-    answer = {"found": report.found, "left": report.left}
+    answer = {"found": found, "left": report.left}
     if report.left:
         module.fail_json(msg=f"the host is not clean: {'; '.join(report.left)}", **answer)
-    prepared = "".join(f"heal {thing}\n" for thing in report.found)
-    module.exit_json(changed=bool(report.found), diff={"prepared": prepared}, **answer)
+    prepared = "".join(f"heal {thing}\n" for thing in found)
+    module.exit_json(changed=bool(found), diff={"prepared": prepared}, **answer)
 
 
 if __name__ == "__main__":

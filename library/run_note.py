@@ -28,6 +28,10 @@ EXAMPLES = """
 """
 
 RETURN = """
+facts:
+  description: What was written.
+  type: dict
+  returned: always
 """
 
 from pathlib import Path  # noqa: E402
@@ -62,7 +66,7 @@ def main() -> None:
             note(folder, **facts)
     except ScreamlabError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=changed)
+    module.exit_json(changed=changed, facts=facts)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,8 @@ def _parser() -> argparse.ArgumentParser:
     heal.set_defaults(command=_heal)
     fit = commands.add_parser("fit", help="turn what was measured in the field into a profile")
     fit_command.add_arguments(fit)
-    fit.set_defaults(command=fit_command.run)
+    _inventory_options(fit)
+    fit.set_defaults(command=_fit)
     bench = commands.add_parser("bench", help="measure the lab's own tools against their peers")
     bench.add_argument("what", nargs="*", help="senders, oracle, sampler (default: all)")
     bench.set_defaults(command=_bench)
@@ -205,6 +206,36 @@ def _heal(options: argparse.Namespace) -> int:
 
     heal(options.inventory, _extra_vars(options.extra_vars), Console())
     return 0
+
+
+def _fit(options: argparse.Namespace) -> int:
+    if options.check == fit_command.REPLAY:
+        options.check = _replay(options)
+    return fit_command.run(options)
+
+
+def _replay(options: argparse.Namespace) -> Path:
+    """Run the fit of what was measured through the lab; the run's folder."""
+    import tempfile
+
+    from rich.console import Console
+
+    from screamlab.run.folder import new_run_id
+    from screamlab.scenario.model import find_scenario, load_scenario
+
+    scenario = load_scenario(find_scenario("replay", paths.SCENARIOS), "quick")
+    run_id = new_run_id(scenario)
+    with tempfile.TemporaryDirectory() as folder:
+        profile = options.output or Path(folder, "measured.yml")
+        fit_command.write_profile(options, profile, Console())
+        replayed = argparse.Namespace(
+            **{**vars(options), "scenario": "replay", "scale": "quick", "seed": None},
+            settings=[f"impairments.replay.profile={profile.resolve()}"],
+            run_id=run_id,
+            down=False,
+        )
+        _run(replayed)
+    return paths.RUNS / run_id
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -36,14 +36,14 @@ class Lab:
         """The command line of ``screamlab`` for this lab."""
         return [str(BIN / "screamlab"), *arguments, *self.variables]
 
-    def passed(self, scenario: str, run_id: str) -> Path:
+    def passed(self, scenario: str, run_id: str, *options: str) -> Path:
         """The folder of a run of `scenario` at its quick scale that ended PASS.
 
         INVALID means that the machine stalled and the lab cannot tell; it is asked again then.
         """
         for attempt in range(ATTEMPTS):
             name = f"{self.name}-{run_id}-{attempt}"
-            done = run(self.screamlab("run", scenario, "--run-id", name))
+            done = run(self.screamlab("run", scenario, "--run-id", name, *options))
             if done.returncode != INVALID:
                 break
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

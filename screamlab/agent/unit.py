@@ -75,20 +75,18 @@ def start(plan_file: Path, run_id: str, zero: float, runtime_s: float) -> None:
     _systemd(start_command(plan_file, run_id, zero, runtime_s))
 
 
-def stop(run_id: str) -> None:
-    """Stop the agent's unit and wait until it is gone."""
-    _systemd(["systemctl", "stop", unit_name(run_id)])
+def stop(unit: str) -> None:
+    """Stop an agent's unit and wait until it is gone; what its plan changed is undone."""
+    _systemd(["systemctl", "stop", unit])
 
 
-def stop_impairing(runs: Path) -> list[str]:
-    """Stop the agents whose plans break the network, which makes them heal; their units."""
-    stopped = []
-    for plan in runs.glob("*/plan.json"):
-        run_id = plan.parent.name
-        if is_active(run_id) and read_plan(plan).impairments:
-            stop(run_id)
-            stopped.append(unit_name(run_id))
-    return stopped
+def impairing(runs: Path) -> list[str]:
+    """The units of the agents that are at work on plans that break the network."""
+    return [
+        unit_name(plan.parent.name)
+        for plan in runs.glob("*/plan.json")
+        if is_active(plan.parent.name) and read_plan(plan).impairments
+    ]
 
 
 def _systemd(command: list[str]) -> None:

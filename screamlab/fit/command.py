@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
+# The value of --check without a run: replay it now.
+REPLAY = "replay"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Options of ``screamlab fit``."""
     option = parser.add_argument
@@ -28,8 +32,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
            help="a direction that was not measured is like the other")  # fmt: skip
     option("--trust-clocks", action="store_true",
            help="irtt: the hosts' clocks agree, take one-way delays as they are")  # fmt: skip
-    option("--check", type=Path, metavar="RUN",
-           help="compare with a run that replayed it, or with another measurement")  # fmt: skip
+    option("--check", nargs="?", const=REPLAY, metavar="RUN",
+           help="replay the fit in the lab and say how close the copy is; or compare with a run "
+           "that replayed it, or with another measurement")  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,10 +47,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise BadInput("--spacing-ms: must be above 0")
     if arguments.check:
         return _check(arguments, console)
+    write_profile(arguments, arguments.output, console)
+    return 0
+
+
+def write_profile(arguments: argparse.Namespace, output: Path | None, console: Console) -> None:
+    """Fit the files, print what was found, and write it to `output`, if that is given."""
     from screamlab.fit.model import as_yaml, fit
     from screamlab.fit.show import show
 
-    output = arguments.output
     found = fit(
         arguments.files,
         _name(output or arguments.files[0]),
@@ -60,7 +70,6 @@ def run(arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise BadInput(f"{output}: {error.strerror}") from error
         console.print(f"profile: {output}", soft_wrap=True, highlight=False)
-    return 0
 
 
 def _check(arguments: argparse.Namespace, console: Console) -> int:
@@ -73,7 +82,7 @@ def _check(arguments: argparse.Namespace, console: Console) -> int:
         for file in arguments.files
         for part in read_samples(file, trust_clocks=arguments.trust_clocks)
     ]
-    replayed = {part.direction: part for part in read_samples(arguments.check)}
+    replayed = {part.direction: part for part in read_samples(Path(arguments.check))}
     shown = 0
     for direction in dict.fromkeys(part.direction for part in measured):
         if direction in replayed:

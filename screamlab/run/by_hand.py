@@ -34,7 +34,7 @@ def impair(
     links = ", ".join(variables["impair_hosts"])
     console.print(
         f"{record['profile']} on {links} until {time.strftime('%H:%M:%S', end)}, then it heals by "
-        "itself; `screamlab heal` ends it earlier",
+        f"itself; `screamlab heal` ends it earlier ({runs / run_id})",
         highlight=False,
         soft_wrap=True,
     )

@@ -22,7 +22,12 @@ BIN = Path(sys.executable).parent
 INVENTORY = """\
 routers: {hosts: {router1: }}
 clients: {hosts: {client1: }}
+impairment_points: {hosts: {wan: }}
 """
+# A recap names all hosts of the inventory; those that are not there took no part.
+UNCHANGED = {"localhost": 0, "router1": 0, "client1": 0, "wan": 0}
+# A machine that can impair links is treated as one that cannot.
+THROUGH_WAN = ("-e", '{"local_lab_netem": false, "local_lab_wan": true}')
 # Whatever a host must be able to do, in one go: what it prints is compared as a whole.
 PROBE = """\
 import os, socket, subprocess
@@ -40,6 +45,45 @@ print(said("systemctl", "show", "--property=DefaultLimitCORE", "--value"))
 print(os.listdir("/home"), set(os.listdir("/root")) - {".ssh"})
 for peer in ("router1", "client1"):
     print(socket.create_connection((peer, 22), 5).recv(4).decode())
+"""
+
+
+BUSY = """\
+import subprocess
+loop = "import os; [os.fork() for _ in range(5)]; any(iter(int, 1))"
+subprocess.run(["systemd-run", "--collect", "python3", "-c", loop], check=True)
+"""
+# The 99th percentile of how late a process wakes up, in milliseconds.
+PUNCTUAL = """\
+import time
+late, due = [], time.monotonic()
+for _ in range(600):
+    due = max(due + 0.005, time.monotonic())
+    time.sleep(max(0, due - time.monotonic()))
+    late.append(time.monotonic() - due)
+print(sorted(late)[593] * 1000)
+"""
+WAN_PROBE = """\
+import os, socket, subprocess
+def said(*words): return subprocess.run(words, capture_output=True, text=True).stdout.strip()
+print(socket.gethostname())
+print(said("systemctl", "is-system-running", "--wait"))
+print(said("systemctl", "list-units", "--failed", "--plain", "--no-legend"))
+print(sorted(os.listdir("/sys/class/net/lan/brif")))
+print(said("systemd-run", "--wait", "--pipe", "--quiet", "echo", "unit"))
+print(said("sudo", "-u", "labadmin", "sh", "-c", "touch /tmp/mine; stat -c %U /tmp/mine"))
+open("/etc/kept", "w").write("kept")
+"""
+IMPAIR = """\
+import subprocess
+subprocess.run("tc qdisc add dev client1 root netem delay 60ms".split(), check=True)
+"""
+ROUND_TRIP = """\
+import socket, time
+def once():
+    begin = time.monotonic()
+    with socket.create_connection(("router1", 22), 5): return time.monotonic() - begin
+print(min(once() for _ in range(5)) * 1000)
 """
 
 
@@ -67,10 +111,14 @@ class Lab:
         printed = self.on(host, "ansible.builtin.command", "-a", arguments)
         return printed.splitlines()[1:]
 
-    def pid_of(self, word: str) -> int:
-        """The process that has this word in its command line."""
-        (found,) = (pid for pid, line in processes().items() if word in line.split("\0"))
-        return found
+    def round_trip_ms(self) -> float:
+        """The least of a few round trips from the client to the router over the data network."""
+        return float(self.python("client1", ROUND_TRIP)[0])
+
+    def boots(self) -> dict[str, str]:
+        """Which boot each of the two ends is in."""
+        script = "print(open('/proc/1/stat').read().split()[21])"
+        return {host: self.python(host, script)[0] for host in ("router1", "client1")}
 
     def traces(self) -> list[str]:
         """Everything on the machine that has to do with the lab."""
@@ -105,6 +153,11 @@ class Lab:
         return done.stdout
 
 
+def pids_of(word: str) -> list[int]:
+    """The processes that have this word in their command line."""
+    return [pid for pid, line in processes().items() if word in line.split("\0")]
+
+
 def processes() -> dict[int, str]:
     """Command lines of all processes, with their zero bytes."""
     found = {}
@@ -128,7 +181,7 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Lab]]:
     try:
         for lab in pair:
             assert lab.traces() == []
-            assert lab.play("up") == {"localhost": 1, "router1": 0, "client1": 0}
+            assert lab.play("up") == {**UNCHANGED, "localhost": 1}
         yield pair
     finally:
         for lab in pair:
@@ -136,7 +189,7 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Lab, Lab]]:
 
 
 def test_a_second_up_changes_nothing(labs: tuple[Lab, Lab]) -> None:
-    assert labs[0].play("up") == {"localhost": 0, "router1": 0, "client1": 0}
+    assert labs[0].play("up") == UNCHANGED
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -179,17 +232,63 @@ def test_a_reboot_keeps_files_and_heals_the_network(labs: tuple[Lab, Lab]) -> No
 
 def test_up_mends_what_died(labs: tuple[Lab, Lab]) -> None:
     lab = labs[0]
-    os.kill(lab.pid_of(f"--machine={lab.name}-client1"), signal.SIGKILL)
+    (nspawn,) = pids_of(f"--machine={lab.name}-client1")
+    os.kill(nspawn, signal.SIGKILL)
     subprocess.run(["ip", "-n", f"{lab.name}-router1", "link", "del", "data0"], check=True)
-    assert lab.play("up") == {"localhost": 1, "router1": 0, "client1": 0}
+    assert lab.play("up") == {**UNCHANGED, "localhost": 1}
     assert lab.python("client1", PROBE)[0] == "client1"
     assert lab.play("up")["localhost"] == 0
 
 
+def test_a_busy_host_takes_nothing_from_another(labs: tuple[Lab, Lab]) -> None:
+    lab = labs[0]
+    lab.python("router1", BUSY)
+    late_ms = float(lab.python("client1", PUNCTUAL)[0])
+    busy = [pid for pid, line in processes().items() if "any(iter(int, 1))" in line]
+    for pid in busy:
+        os.kill(pid, signal.SIGKILL)
+    assert len(busy) == 32
+    assert late_ms < 20, "a process that wakes up every 5 ms waits for others"
+
+
+def test_another_kernel_in_the_middle_breaks_links_and_goes_again(labs: tuple[Lab, Lab]) -> None:
+    lab = labs[0]
+    boots = lab.boots()
+    assert lab.play("up", *THROUGH_WAN) == {**UNCHANGED, "localhost": 1}
+    assert lab.play("up", *THROUGH_WAN) == UNCHANGED
+    assert lab.python("wan", WAN_PROBE) == [
+        "wan",
+        "running",
+        "",
+        "['client1', 'router1']",
+        "unit",
+        "labadmin",
+    ]
+    assert lab.round_trip_ms() < 40
+    lab.python("wan", IMPAIR)
+    assert lab.round_trip_ms() >= 60
+
+    lab.on("wan", "ansible.builtin.reboot", "-a", "reboot_timeout=120")
+    assert lab.python("wan", "print(open('/etc/kept').read())") == ["kept"]
+    assert lab.round_trip_ms() < 40, "a reboot heals"
+    lab.on("client1", "ansible.builtin.reboot", "-a", "reboot_timeout=60")
+    assert lab.round_trip_ms() < 40, "a host that reboots finds the middle"
+
+    boots = {**lab.boots(), "router1": boots["router1"]}
+    for pid in pids_of(f"umid={lab.name}-wan"):
+        os.kill(pid, signal.SIGKILL)
+    assert lab.play("up", *THROUGH_WAN) == {**UNCHANGED, "localhost": 1}
+    assert lab.play("up") == {**UNCHANGED, "localhost": 1}
+    assert lab.round_trip_ms() < 40
+    assert lab.boots() == boots, "the middle comes and goes without the others"
+
+
 def test_down_leaves_nothing_of_a_lab_that_is_half_up(labs: tuple[Lab, Lab]) -> None:
     gone, other = labs
+    gone.play("up", *THROUGH_WAN)
     supervisor = f"/var/lib/screamlab/labs/{gone.name}/hosts/router1/spec.json"
-    os.kill(gone.pid_of(supervisor), signal.SIGKILL)
+    (keeper,) = pids_of(supervisor)
+    os.kill(keeper, signal.SIGKILL)
     subprocess.run(["ip", "link", "del", f"sl{gone.subnet}"], check=True)
     assert gone.traces()
     assert gone.play("down") == {"localhost": 1}

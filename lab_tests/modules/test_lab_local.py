@@ -20,14 +20,22 @@ NUMBER = 200
 NAME = f"m{os.getpid()}"
 
 
+CLIENT = {
+    "name": "client1",
+    "management": f"198.18.{NUMBER}.11/24",
+    "data": f"198.19.{NUMBER}.11/24",
+}
+WAN = {
+    "name": "wan",
+    "management": f"198.18.{NUMBER}.2/24",
+    "data": f"198.19.{NUMBER}.1/24",
+    "kind": "uml",
+}
+
+
 def module(state: str, *, check: bool = False, **changed: Any) -> dict[str, Any]:
     """Run the module as Ansible does; return what it answered."""
-    host = {
-        "name": "client1",
-        "management": f"198.18.{NUMBER}.11/24",
-        "data": f"198.19.{NUMBER}.11/24",
-    }
-    asked = {"name": NAME, "subnet": NUMBER, "state": state, "disk_mib": 256, "hosts": [host]}
+    asked = {"name": NAME, "subnet": NUMBER, "state": state, "disk_mib": 256, "hosts": [CLIENT]}
     given = {**asked, **changed, "_ansible_check_mode": check, "_ansible_diff": True}
     done = subprocess.run(
         [sys.executable, "library/lab_local.py"],
@@ -77,6 +85,18 @@ def test_other_settings_start_the_host_again() -> None:
 def test_a_host_that_is_no_longer_asked_for_goes() -> None:
     answer = module("present", check=True, hosts=[])
     assert answer["steps"] == ["remove host client1", "write the lab's record"]
+
+
+def test_a_host_in_the_middle_starts_no_other_host_again() -> None:
+    steps = module("present", check=True, hosts=[CLIENT, WAN])["steps"]
+    assert [step for step in steps if step.startswith("start ")] == ["start host wan: it is new"]
+    assert f"ip -n {NAME}-wan link set client1 master br-client1" in steps
+
+
+def test_only_the_middle_has_a_kernel_of_its_own() -> None:
+    answer = module("present", check=True, hosts=[{**CLIENT, "kind": "uml"}])
+    assert answer["failed"]
+    assert answer["msg"].startswith("host client1: kind uml:")
 
 
 def test_a_subnet_in_use_is_refused() -> None:

@@ -24,19 +24,21 @@ from screamlab.errors import BadInput, InfraError
 from screamlab.impair import apply, commands, heal, marks
 from screamlab.impair.batch import Batch
 from screamlab.impair.condition import Impairment, Schedule, Strict
-from screamlab.impair.device import Device, mtu, observe
+from screamlab.impair.device import Device, Wanted, mtu, observe
 from screamlab.impair.plan import change, plan
 from screamlab.impair.qdisc import devices, seen
 from screamlab.impair.tc import Direction, Half, ifb_of
 from screamlab.impair.translate import facing_direction, half, matches
 
-# A device is prepared this long before it is impaired; one process takes 30 ms on a small host.
-LEAD_S = 3.0
+# A device is prepared this long before it is impaired. It takes a dozen processes, and a busy
+# User-Mode Linux up to half a second for each.
+LEAD_S = 10.0
 # The dead man heals this long after the worker should have.
 MARGIN_S = 30.0
 LATE_S = 0.05
 SAMPLE_S = 1.0
 
+_NOTHING: Wanted = {"egress": None, "ingress": None}
 OfHost = Literal["from_host", "to_host"]
 OF_HOST: tuple[OfHost, ...] = ("from_host", "to_host")
 
@@ -112,18 +114,21 @@ class Work:
         try:
             if context.sleep_until(it.from_s):
                 batch.send(filters)
-                self._verify(batch, prepared)
+                device = self._verify(batch, prepared)
                 self._follow(batch)
+                # The network is whole at once; the heal that proves it takes its time.
+                batch.send(c for c in plan(device, _NOTHING, {}) if c.program == "tc")
         finally:
             batch.close()
 
-    def _verify(self, batch: Batch, prepared: apply.Prepared) -> None:
+    def _verify(self, batch: Batch, prepared: apply.Prepared) -> Device:
         device = observe(self._device, batch.ask)
         undone = plan(device, prepared.wanted, marks.tables(self._device))
         if undone:
             raise InfraError(f"{self._device} is not as asked; still to do: {undone[0]}")
         lines = [str(command) for command in prepared.commands]
         self._event("applied", index=0, commands=lines, tree=_tree(device))
+        return device
 
     def _follow(self, batch: Batch) -> None:
         context, it = self._context, self._impairment

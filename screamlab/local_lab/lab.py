@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from screamlab.errors import BadInput, InfraError
-from screamlab.local_lab import cgroup, hosts, network, seen
+from screamlab.local_lab import hosts, network, seen
 from screamlab.local_lab.data_plane import networks
 from screamlab.local_lab.model import MIDDLE, Host, HostSpec, Lab, Place
 
@@ -255,13 +255,10 @@ def _removal(lab: Lab, places: Sequence[Place], whole: bool = False) -> list[net
 
 
 def _tidy(lab: Lab) -> None:
-    """Remove what labs share, once the last one is gone: folders, /run/netns, control groups."""
+    """Remove what labs share, once the last one is gone: folders and /run/netns."""
     if seen.NETNS.is_dir() and not any(seen.NETNS.iterdir()):
         subprocess.run(["umount", str(seen.NETNS)], capture_output=True)
     shared = [seen.NETNS, Path("/run/systemd/nspawn"), *lab.folder.parents[:2]]
-    if not hosts.machine_runs_systemd():
-        for path in (f"screamlab/{lab.name}", "screamlab"):
-            shared += cgroup.named(path).folders
     for folder in shared:
         with suppress(OSError):
             folder.rmdir()

@@ -137,8 +137,10 @@ class Place:
 
     @property
     def cgroup(self) -> str:
-        """The host's control group where the machine does not run systemd."""
-        return f"screamlab/{self.lab}/{self.host}"
+        """The host's control group where the machine does not run systemd, at the very top: a
+        host competes for the processors as one among what else the machine does.
+        """
+        return f"screamlab-{self.lab}-{self.host}"
 
     @property
     def spec(self) -> Path:

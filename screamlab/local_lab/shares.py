@@ -9,10 +9,9 @@ from __future__ import annotations
 from screamlab.local_lab import cgroup
 from screamlab.local_lab.model import HostSpec, Kind, Lab
 
-# On the scale of cgroup v2, where 100 is the usual. All labs together weigh more than what else
-# the machine does, which is the controller's work: it can wait, audio cannot.
-WEIGHT: dict[Kind, int] = {"container": 100, "uml": 1000}
-_LABS_WEIGHT = 1000
+# On the scale of cgroup v2, where 100 is the usual: what else the machine does is the
+# controller's work, which can wait a little, and must not stand still for a busy host.
+WEIGHT: dict[Kind, int] = {"container": 200, "uml": 1000}
 
 # Of the 0.95 that the kernel leaves to real-time processes; senders are some, and need little.
 _REALTIME = 0.9
@@ -25,14 +24,8 @@ def realtime(lab: Lab) -> float:
 
 
 def give(spec: HostSpec) -> None:
-    """Make a host's control group, and those above it, with their parts."""
-    lab, part = spec.lab, realtime(spec.lab)
-    everything = cgroup.named("screamlab")
-    for group, weight, realtime_part in (
-        (everything, _LABS_WEIGHT, _REALTIME),
-        (everything.child(lab.name), 100, part * len(lab.ends)),
-        (cgroup.named(spec.place.cgroup), WEIGHT[spec.host.kind], part),
-    ):
-        group.create()
-        group.weigh(weight)
-        group.allow_realtime(realtime_part)
+    """Make a host's control group with its part."""
+    group = cgroup.named(spec.place.cgroup)
+    group.create()
+    group.weigh(WEIGHT[spec.host.kind])
+    group.allow_realtime(realtime(spec.lab))

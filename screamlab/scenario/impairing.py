@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from screamlab.errors import BadInput
 from screamlab.impair.condition import Impairment, Schedule, Selector
 from screamlab.impair.probe_stream import DIRECTIONS, ProbeStream
+from screamlab.impair.worker import LEAD_S
 from screamlab.inventory import Host
 from screamlab.scenario.model import Scenario
 from screamlab.scenario.plan import Endpoint, Phase, Worker
@@ -94,7 +95,7 @@ def workers_of_point(point: str, impaired: Iterable[tuple[Host, Impairment]]) ->
             Worker(
                 name=f"impairment-{device}",
                 kind="impairment",
-                from_s=min(part.from_s for part in parts),
+                from_s=max(0.0, min(part.from_s for part in parts) - LEAD_S),
                 to_s=max(part.to_s for part in parts),
                 spec={"impairments": [part.model_dump(mode="json") for part in parts]},
             )

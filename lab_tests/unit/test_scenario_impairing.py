@@ -9,6 +9,7 @@ import pytest
 from screamlab.errors import BadInput
 from screamlab.inventory import Host, host_from_vars
 from screamlab.paths import PROFILES
+from screamlab.run.folder import start_clock
 from screamlab.run.impair import Request, plan_impairment
 from screamlab.scenario.compile import Compiled, compile_scenario
 from screamlab.scenario.model import load_scenario
@@ -164,6 +165,7 @@ def test_an_impairment_by_hand_has_a_plan_for_the_points_alone(tmp_path: Path) -
     assert set(record["hosts"]) == {"wan"}
     assert record["impaired"]
     assert record["duration_s"] > 60
+    assert start_clock(tmp_path / "by-hand", 15.0, {})["zero"] is not None
     with pytest.raises(BadInput, match="'client9' is neither a host nor a group"):
         plan_impairment(Request("satellite", ["client9"], 60.0, "x"), lab(), tmp_path)
     with pytest.raises(BadInput, match="no profile 'mars'"):

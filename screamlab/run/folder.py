@@ -91,6 +91,7 @@ def make_folder(
         "duration_s": plan.duration_s,
         "phases": [phase.model_dump() for phase in plan.phases],
         "impaired": any(own.impairments for own in plans.values()),
+        "router": {},
         "hosts": {host.name: host.model_dump() for host in hosts if host.name in plans},
         "screamlab": __version__,
         **told,

@@ -70,10 +70,6 @@ def impaired(point: Point) -> Iterator[str]:
     assert healed.returncode == 0, healed.stdout + healed.stderr
 
 
-def test_it_heals_by_itself_when_its_time_is_over(point: Point, impaired: str) -> None:
-    point.wait_until_clean(FOR_S + 20)
-
-
 def test_heal_ends_it_early_and_says_what_it_found(point: Point, impaired: str) -> None:
     healed = point.screamlab("heal")
     assert healed.returncode == 0, healed.stdout + healed.stderr

@@ -73,9 +73,6 @@ print(sorted(os.listdir("/sys/class/net/lan/brif")))
 print(said("systemd-run", "--wait", "--pipe", "--quiet", "echo", "unit"))
 print(said("sudo", "-u", "labadmin", "sh", "-c", "touch /tmp/mine; stat -c %U /tmp/mine"))
 open("/etc/kept", "w").write("kept")
-"""
-IMPAIR = """\
-import subprocess
 subprocess.run("tc qdisc add dev client1 root netem delay 60ms".split(), check=True)
 """
 ROUND_TRIP = """\
@@ -115,10 +112,9 @@ class Lab:
         """The least of a few round trips from the client to the router over the data network."""
         return float(self.python("client1", ROUND_TRIP)[0])
 
-    def boots(self) -> dict[str, str]:
-        """Which boot each of the two ends is in."""
-        script = "print(open('/proc/1/stat').read().split()[21])"
-        return {host: self.python(host, script)[0] for host in ("router1", "client1")}
+    def booted(self, host: str) -> str:
+        """When the host's first process began."""
+        return self.python(host, "print(open('/proc/1/stat').read().split()[21])")[0]
 
     def traces(self) -> list[str]:
         """Everything on the machine that has to do with the lab."""
@@ -253,7 +249,7 @@ def test_a_busy_host_takes_nothing_from_another(labs: tuple[Lab, Lab]) -> None:
 
 def test_another_kernel_in_the_middle_breaks_links_and_goes_again(labs: tuple[Lab, Lab]) -> None:
     lab = labs[0]
-    boots = lab.boots()
+    booted = lab.booted("router1")
     assert lab.play("up", *THROUGH_WAN) == {**UNCHANGED, "localhost": 1}
     assert lab.play("up", *THROUGH_WAN) == UNCHANGED
     assert lab.python("wan", WAN_PROBE) == [
@@ -264,8 +260,6 @@ def test_another_kernel_in_the_middle_breaks_links_and_goes_again(labs: tuple[La
         "unit",
         "labadmin",
     ]
-    assert lab.round_trip_ms() < 40
-    lab.python("wan", IMPAIR)
     assert lab.round_trip_ms() >= 60
 
     lab.on("wan", "ansible.builtin.reboot", "-a", "reboot_timeout=120")
@@ -274,13 +268,9 @@ def test_another_kernel_in_the_middle_breaks_links_and_goes_again(labs: tuple[La
     lab.on("client1", "ansible.builtin.reboot", "-a", "reboot_timeout=60")
     assert lab.round_trip_ms() < 40, "a host that reboots finds the middle"
 
-    boots = {**lab.boots(), "router1": boots["router1"]}
-    for pid in pids_of(f"umid={lab.name}-wan"):
-        os.kill(pid, signal.SIGKILL)
-    assert lab.play("up", *THROUGH_WAN) == {**UNCHANGED, "localhost": 1}
     assert lab.play("up") == {**UNCHANGED, "localhost": 1}
     assert lab.round_trip_ms() < 40
-    assert lab.boots() == boots, "the middle comes and goes without the others"
+    assert lab.booted("router1") == booted, "the middle comes and goes without the others"
 
 
 def test_down_leaves_nothing_of_a_lab_that_is_half_up(labs: tuple[Lab, Lab]) -> None:

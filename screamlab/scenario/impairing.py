@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from screamlab.errors import BadInput
 from screamlab.impair.condition import Impairment, Schedule, Selector
@@ -46,9 +47,9 @@ def impairments(
 def impair(
     host: Host, lab: Sequence[Host], profile: str, schedule: Schedule, from_s: float, to_s: float
 ) -> Impairment:
-    """A profile on the link of `host`, for what it exchanges with the other hosts of the lab."""
+    """A profile, by name or path, on the link of `host`: for what it exchanges with the others."""
     return Impairment(
-        profile=profile,
+        profile=Path(profile).stem,
         target=host.name,
         device=host.point.device,
         facing=host.point.facing,

@@ -16,7 +16,7 @@ from screamlab.run.folder import read_record
 
 pytestmark = pytest.mark.e2e
 
-FOR_S = 20
+FOR_S = 60
 
 
 @dataclass(frozen=True)

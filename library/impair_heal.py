@@ -61,23 +61,24 @@ def main() -> None:
     if heal is None:
         module.fail_json(msg=missing_required_lib("screamlab"))
     try:
-        agents = [f"agent {name}" for name in unit.impairing(RUNS)]
+        # Told as it is before the agents mend what they have broken.
+        agents = unit.impairing(RUNS)
+        found = [*(f"agent {name}" for name in agents), *heal.survey().said]
+        changes = {
+            "changed": bool(found),
+            "found": found,
+            "diff": {"prepared": "".join(f"heal {thing}\n" for thing in found)},
+        }
         if module.check_mode:
-            found = [*agents, *heal.survey().said]
-            prepared = "".join(f"heal {thing}\n" for thing in found)
-            module.exit_json(changed=bool(found), found=found, diff={"prepared": prepared})
-        # What they have broken is found, and told, before they mend it.
-        found = [*agents, *heal.survey().said]
+            module.exit_json(**changes)
         for name in agents:
-            unit.stop(name.removeprefix("agent "))
-        report = heal.host()
+            unit.stop(name)
+        left = heal.host()
     except ScreamlabError as error:
         module.fail_json(msg=str(error), left=[str(error)])
-    answer = {"found": found, "left": report.left}
-    if report.left:
-        module.fail_json(msg=f"the host is not clean: {'; '.join(report.left)}", **answer)
-    prepared = "".join(f"heal {thing}\n" for thing in found)
-    module.exit_json(changed=bool(found), diff={"prepared": prepared}, **answer)
+    if left:
+        module.fail_json(msg=f"the host is not clean: {'; '.join(left)}", found=found, left=left)
+    module.exit_json(left=left, **changes)
 
 
 if __name__ == "__main__":

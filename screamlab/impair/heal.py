@@ -13,14 +13,6 @@ from screamlab.impair.qdisc import devices
 from screamlab.impair.tc import ALIAS, PREFERENCE, ROOT
 
 
-@dataclass(frozen=True)
-class Report:
-    """What of the lab's was on the host and what is left, one sentence each."""
-
-    found: tuple[str, ...]
-    left: tuple[str, ...]
-
-
 @dataclass
 class Remains:
     """What of the lab's is on a host: sentences, and the devices they are about."""
@@ -45,12 +37,12 @@ def device(name: str) -> str | None:
     return problem
 
 
-def host() -> Report:
-    """Heal everything of the lab's on this host; safe to repeat."""
-    before = survey()
-    problems = [problem for name in sorted(before.names) if (problem := device(name))]
-    after = survey() if before.names else before
-    return Report(tuple(before.said), tuple([*after.said, *(problems if after.said else [])]))
+def host() -> list[str]:
+    """Heal everything of the lab's on this host; what is left, one sentence each."""
+    names = survey().names
+    problems = [problem for name in sorted(names) if (problem := device(name))]
+    left = survey().said if names else []
+    return [*left, *(problems if left else [])]
 
 
 def release(impairments: Iterable[Impairment]) -> list[str]:

@@ -28,7 +28,7 @@ from screamlab.impair.trace import (
     read_rows,
     repeated,
 )
-from screamlab.scenario.yaml_lines import Loc, Source, load
+from screamlab.scenario.yaml_lines import Loc, Source, find, load
 
 NAME = r"^[a-z0-9][a-z0-9-]*$"
 _LOSS: dict[str, type[BaseModel]] = {
@@ -122,14 +122,7 @@ def load_profile(path: Path) -> Profile:
 
 def find_profile(name: str, folder: Path) -> Path:
     """The file of a profile given by name or path."""
-    path = Path(name)
-    if path.suffix in {".yml", ".yaml"}:
-        return path
-    found = folder / f"{name}.yml"
-    if not found.exists():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
-        raise BadInput(f"there is no profile '{name}' in {folder}; known: {known or 'none'}")
-    return found
+    return find("profile", name, folder)
 
 
 def _trace_schedule(trace: Trace, folder: Path) -> Schedule:

@@ -16,7 +16,7 @@ from screamlab.paths import PROFILES
 from screamlab.scenario.override import override
 from screamlab.scenario.plan import Codec, PhaseKind, Protocol
 from screamlab.scenario.scale import at_scale
-from screamlab.scenario.yaml_lines import Source, load
+from screamlab.scenario.yaml_lines import Source, find, load
 
 Client = Literal["native", "gstreamer"]
 NAME = r"^[a-z0-9][a-z0-9-]*$"
@@ -133,14 +133,7 @@ def load_scenario(path: Path, scale: str, settings: Iterable[str] = ()) -> Scena
 
 def find_scenario(name: str, folder: Path) -> Path:
     """The file of a scenario given by name or path."""
-    path = Path(name)
-    if path.suffix in {".yml", ".yaml"}:
-        return path
-    found = folder / f"{name}.yml"
-    if not found.exists():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
-        raise BadInput(f"there is no scenario '{name}' in {folder}; known: {known or 'none'}")
-    return found
+    return find("scenario", name, folder)
 
 
 def _known_keys(loc: tuple[str | int, ...]) -> str:

@@ -34,6 +34,18 @@ class Source:
         return BadInput(f"{self.where(loc)}: {message}")
 
 
+def find(kind: str, name: str, folder: Path) -> Path:
+    """The file of a `kind` of thing given by name or path; `BadInput` names those there are."""
+    path = Path(name)
+    if path.suffix in {".yml", ".yaml"}:
+        return path
+    found = folder / f"{name}.yml"
+    if not found.exists():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yml")))
+        raise BadInput(f"there is no {kind} '{name}' in {folder}; known: {known or 'none'}")
+    return found
+
+
 def load(path: Path) -> Source:
     """Read one YAML file; `BadInput` when it is missing, not YAML, or repeats a key."""
     try:

@@ -14,9 +14,12 @@ options:
     description: The run whose agent is meant.
     type: str
     required: true
-  plan:
-    description: The host's plan file; needed to start.
+  spool:
+    description: Folder that holds one folder per run; needed to start.
     type: path
+  plan:
+    description: The host's plan as JSON; put into the run's folder. Needed to start.
+    type: jsonarg
   zero:
     description: The plan's zero, in unix seconds; needed to start.
     type: float
@@ -35,7 +38,8 @@ EXAMPLES = """
 - name: Start the agent
   agent_unit:
     run_id: 20260101-120000-tc-stress-001-quick
-    plan: /var/lib/screamlab/runs/20260101-120000-tc-stress-001-quick/plan.json
+    spool: /var/lib/screamlab/runs
+    plan: "{{ lookup('ansible.builtin.file', 'plans/client1.json') }}"
     zero: 1767265200.0
     duration_s: 60
 """
@@ -62,7 +66,8 @@ def argument_spec() -> dict:
     """The module's options."""
     return {
         "run_id": {"type": "str", "required": True},
-        "plan": {"type": "path"},
+        "spool": {"type": "path"},
+        "plan": {"type": "jsonarg"},
         "zero": {"type": "float"},
         "duration_s": {"type": "float"},
         "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
@@ -74,7 +79,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec=argument_spec(),
         supports_check_mode=True,
-        required_if=[("state", "started", ("plan", "zero", "duration_s"))],
+        required_if=[("state", "started", ("spool", "plan", "zero", "duration_s"))],
     )
     if unit is None:
         module.fail_json(msg=missing_required_lib("screamlab"))
@@ -84,8 +89,8 @@ def main() -> None:
     try:
         if changed and not module.check_mode:
             if wanted:
-                plan = Path(asked["plan"])
-                unit.start(plan, asked["run_id"], asked["zero"], asked["duration_s"])
+                folder = Path(asked["spool"], asked["run_id"])
+                unit.start(folder, asked["plan"], asked["zero"], asked["duration_s"])
             else:
                 unit.stop(unit.unit_name(asked["run_id"]))
     except ScreamlabError as error:

@@ -98,7 +98,7 @@ def test_a_full_disk_is_refused_with_the_numbers(tmp_path: Path) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", tmp_path], check=True)
     try:
         with pytest.raises(InfraError, match=r"only [01] MiB are free at .*; a run needs 256 MiB"):
-            unit.start(tmp_path / "plan.json", "r", 1000.5, 60)
+            unit.start(tmp_path, "{}", 1000.5, 60)
     finally:
         subprocess.run(["umount", tmp_path], check=True)
 
@@ -106,7 +106,7 @@ def test_a_full_disk_is_refused_with_the_numbers(tmp_path: Path) -> None:
 def test_a_spool_that_was_used_before_is_refused(tmp_path: Path) -> None:
     (tmp_path / "events-agent.jsonl").touch()
     with pytest.raises(InfraError, match="a run of this name has been on this host before"):
-        unit.start(tmp_path / "plan.json", "r", 1000.5, 60)
+        unit.start(tmp_path, "{}", 1000.5, 60)
 
 
 def test_the_unit_is_limited_and_cleans_up_however_it_ends() -> None:

@@ -54,10 +54,10 @@ def is_active(run_id: str) -> bool:
     return subprocess.run(command, check=False).returncode == 0
 
 
-def start(plan_file: Path, run_id: str, zero: float, runtime_s: float) -> None:
-    """Start the agent's unit.
+def start(folder: Path, plan: str, zero: float, runtime_s: float) -> None:
+    """Put the JSON of a plan into the run's `folder`, named after the run, and start its agent.
 
-    `InfraError` when the disk is full, systemd refuses, the spool holds another run's lines, or
+    `InfraError` when the disk is full, systemd refuses, the folder holds another run's lines, or
     the host has not been shown to be clean since its network was last broken.
     """
     if marked := marks.marked():
@@ -65,14 +65,20 @@ def start(plan_file: Path, run_id: str, zero: float, runtime_s: float) -> None:
             f"{', '.join(marked)} is not shown clean since it was last impaired: run "
             "playbooks/heal.yml, or wait until it heals by itself"
         )
-    if any(plan_file.parent.glob("*.jsonl")):
-        raise InfraError(f"{plan_file.parent}: a run of this name has been on this host before")
-    free_mib = shutil.disk_usage(plan_file.parent).free >> 20
+    if any(folder.glob("*.jsonl")):
+        raise InfraError(f"{folder}: a run of this name has been on this host before")
+    plan_file = folder / "plan.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        plan_file.write_text(plan)
+    except OSError as error:
+        raise InfraError(f"{plan_file}: {error.strerror}") from error
+    free_mib = shutil.disk_usage(folder).free >> 20
     if free_mib < MIN_FREE_MIB:
         raise InfraError(
-            f"only {free_mib} MiB are free at {plan_file.parent}; a run needs {MIN_FREE_MIB} MiB"
+            f"only {free_mib} MiB are free at {folder}; a run needs {MIN_FREE_MIB} MiB"
         )
-    _systemd(start_command(plan_file, run_id, zero, runtime_s))
+    _systemd(start_command(plan_file, folder.name, zero, runtime_s))
 
 
 def stop(unit: str) -> None:

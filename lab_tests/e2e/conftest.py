@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
 from labs import Lab
 
+from screamlab import paths
+
 SUBNET = 190
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
-    """A provisioned lab for the whole session; gone afterwards."""
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A provisioned lab of a router and two clients for the whole session; gone afterwards."""
     if os.geteuid() != 0:
         pytest.skip("hosts in namespaces need root")
-    lab = Lab(f"e2e{os.getpid()}", SUBNET)
+    inventory = tmp_path_factory.mktemp("lab") / "inventory"
+    shutil.copytree(paths.CHECKOUT / "inventory" / "local", inventory)
+    hosts = inventory / "hosts.yml"
+    hosts.write_text(hosts.read_text().replace("client[1:4]", "client[1:2]"))
+    lab = Lab(f"e2e{os.getpid()}", SUBNET, inventory)
     try:
         for step in ("up", "provision"):
             done = lab.playbook(step)

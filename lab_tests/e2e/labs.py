@@ -22,11 +22,13 @@ class Lab:
 
     name: str
     subnet: int
+    inventory: Path = paths.CHECKOUT / "inventory" / "local"
 
     @property
     def variables(self) -> list[str]:
         """The options that make any command mean this lab."""
-        return ["-e", f"local_lab_name={self.name}", "-e", f"local_lab_subnet={self.subnet}"]
+        names = ["-e", f"local_lab_name={self.name}", "-e", f"local_lab_subnet={self.subnet}"]
+        return ["--inventory", str(self.inventory), *names]
 
     def playbook(self, name: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Run one of the project's playbooks on this lab to its end."""

@@ -231,7 +231,7 @@ def test_a_sender_nobody_listens_to_still_tells_what_it_sent(tmp_path: Path) -> 
 
 
 def test_an_address_that_is_not_there_is_told(tmp_path: Path) -> None:
-    away = Endpoint(address="198.18.74.1", port=47000)
+    away = Endpoint(address="203.0.113.1", port=47000)
     one = stream(free_port()).model_copy(update={"local": away, "remote": away})
     spec = {"streams": [one.model_dump(mode="json")]}
     for name, run in (("rx", probe.run_receivers), ("tx", probe.run_senders)):
@@ -239,4 +239,4 @@ def test_an_address_that_is_not_there_is_told(tmp_path: Path) -> None:
 
     failed = events(tmp_path, "worker.failed")
     assert [event["subject"] for event in failed] == ["probe/client1-from-host"] * 2
-    assert all("198.18.74.1" in event["error"] for event in failed)
+    assert all("203.0.113.1" in event["error"] for event in failed)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from screamlab.errors import BadInput
 from screamlab.impair.condition import Facing
@@ -65,6 +65,19 @@ class ImpairmentPoint(BaseModel):
     facing: Facing = "network"
 
 
+class Capacity(BaseModel):
+    """What a host's clients may take (inventory variable ``screamlab_capacity``).
+
+    Hosts of the same `machine` share one capacity.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cores: float = Field(gt=0)
+    mib: float = Field(gt=0)
+    machine: str | None = None
+
+
 class Ssh(BaseModel):
     """How the controller reaches a host."""
 
@@ -87,6 +100,7 @@ class Host(BaseModel):
     data: DataPlane
     point: ImpairmentPoint
     ssh: Ssh
+    capacity: Capacity | None = None
 
 
 def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]) -> Host:
@@ -104,7 +118,11 @@ def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]
         key_file=hostvars.get("ansible_ssh_private_key_file"),
         common_args=str(hostvars.get("ansible_ssh_common_args", "")),
     )
-    return Host(name=name, groups=tuple(groups), data=data, point=point, ssh=ssh)
+    capacity = None
+    if "screamlab_capacity" in hostvars:
+        told = hostvars["screamlab_capacity"]
+        capacity = _variable(Capacity, name, "screamlab_capacity", told)
+    return Host(name=name, groups=tuple(groups), data=data, point=point, ssh=ssh, capacity=capacity)
 
 
 def _variable(model: type[_Model], host: str, name: str, value: Any) -> _Model:

@@ -17,7 +17,9 @@ HOLD_AT = 30.0  # well within the hold, which lies between 20 s and 60 s
 RTP = "stream/rtp-out-01/rtp-in-01"
 SCREAM = "stream/scream-out-01/scream-in-01"
 NULL = "stream/null/rtp-in-01/null/rtp-in-01"
-ALL = [{"id": check_id} for check_id in CHECKS]
+# What churn does has a canary of its own, since it needs a phase of churn.
+IDS = [check_id for check_id in CHECKS if not check_id.startswith("churn.")]
+ALL = [{"id": check_id} for check_id in IDS]
 
 Plant = Callable[[CanaryRun], None]
 
@@ -54,7 +56,7 @@ def during(from_s: float, to_s: float, instead: float) -> Callable[..., np.ndarr
 
 def test_every_check_passes_a_healthy_run(run: CanaryRun) -> None:
     verdict = judged(run)
-    assert {result.id for result in verdict.checks} == set(CHECKS)
+    assert {result.id for result in verdict.checks} == set(IDS)
     assert [r for r in verdict.checks if r.status != "pass"] == []
     assert (verdict.verdict, verdict.exit_code) == ("PASS", 0)
     assert all(result.samples > 0 and result.reason for result in verdict.checks)
@@ -355,7 +357,7 @@ def test_the_noise_floor_of_the_kind_is_taken_off(run: CanaryRun) -> None:
     assert result_of(run, "audio.dropouts", SCREAM).status == "fail"
 
 
-@pytest.mark.parametrize("check_id", CHECKS)
+@pytest.mark.parametrize("check_id", IDS)
 def test_without_evidence_a_check_knows_nothing(check_id: str) -> None:
     run = CanaryRun([{"id": check_id}])
     run.data.clear()

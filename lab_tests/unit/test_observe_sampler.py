@@ -223,8 +223,11 @@ def test_told_to_stop_it_stops(context: WorkerContext, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "named"),
     [
-        ({"processes": [{"name": "x"}]}, "either unit or pid"),
-        ({"processes": [{"name": "x", "pid": 1, "unit": "a.service"}]}, "either unit or pid"),
+        ({"processes": [{"name": "x"}]}, "one of unit, pid and worker"),
+        (
+            {"processes": [{"name": "x", "pid": 1, "unit": "a.service"}]},
+            "one of unit, pid and worker",
+        ),
         ({"interval": 1}, "interval"),
     ],
 )

@@ -9,9 +9,9 @@ import pytest
 from screamlab.errors import BadInput
 from screamlab.inventory import Host, host_from_vars
 from screamlab.paths import SCENARIOS
-from screamlab.scenario.compile import NULL_PREFIX, Compiled, compile_scenario
+from screamlab.scenario.compile import Compiled, compile_scenario
 from screamlab.scenario.model import load_scenario
-from screamlab.scenario.plan import Plan, ReceiverStream, SenderStream, read_plan
+from screamlab.scenario.plan import NULL_PREFIX, Plan, ReceiverStream, SenderStream, read_plan
 
 
 def host(name: str, group: str, number: int) -> Host:
@@ -119,7 +119,7 @@ def test_too_small_an_inventory_is_refused_with_the_numbers() -> None:
         ["clients"],
         {"screamlab_data": {"device": "d", "address": "198.19.0.9/24", "pool": "198.19.0.40/31"}},
     )
-    with pytest.raises(BadInput, match=r"6 senders on 1 client hosts .* client9 .* has 2 addr"):
+    with pytest.raises(BadInput, match=r"6 streams on 1 client hosts .* client9 .* has 2 addr"):
         compiled(hosts=[HOSTS[0], bare])
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from screamlab.agent.context import WorkerContext
 from screamlab.errors import BadInput, ScreamlabError
 from screamlab.evidence.spool import Spool
+from screamlab.observe.workers import take_name
 from screamlab.scenario.plan import Plan, Worker, read_plan
 
 KINDS = {
@@ -22,6 +23,18 @@ KINDS = {
     "native_receiver": "screamlab.load.native_receiver:run",
     "gst_sender": "screamlab.load.gstreamer:run_senders",
     "gst_receiver": "screamlab.load.gstreamer:run_receivers",
+    "ffmpeg_sender": "screamlab.load.ffmpeg:run_senders",
+    "ffmpeg_receiver": "screamlab.load.ffmpeg:run_receivers",
+    "vlc_sender": "screamlab.load.vlc:run_senders",
+    "vlc_receiver": "screamlab.load.vlc:run_receivers",
+    "sipp_devices": "screamlab.load.sip.sipp:run",
+    "baresip_devices": "screamlab.load.sip.baresip:run",
+    "sip_registrar": "screamlab.load.sip.registrar:run",
+    "chromium_receiver": "screamlab.load.webrtc.chromium:run",
+    "aiortc_receiver": "screamlab.load.webrtc.light:run",
+    "web_page": "screamlab.load.webrtc.page:run",
+    "churn_rtp": "screamlab.load.churn.rtp:run",
+    "churn_config": "screamlab.load.churn.config:run",
     "sap_announcer": "screamlab.load.sap:run",
     "sampler": "screamlab.observe.sampler:run",
     "probe_sender": "screamlab.impair.probe:run_senders",
@@ -67,6 +80,7 @@ def run_logged(plan: Plan, worker: Worker, zero: float, directory: Path, log: Pa
     os.dup2(descriptor, sys.stdout.fileno())
     os.dup2(descriptor, sys.stderr.fileno())
     faulthandler.enable()
+    take_name(worker.name)
     sys.exit(_exit_code(plan, worker, zero, directory))
 
 

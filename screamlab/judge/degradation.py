@@ -54,7 +54,7 @@ def _of(run: Run, stream: Stream, phase: Phase) -> Degradation:
         for count in (grown([own("dropouts")]), grown([own("dropout_ms")]))
     ]
     at_input = partial(_at_input, run, stream)
-    sink = f"router/sink/{stream.receiver.name}"
+    sink = f"router/sink/{stream.sink}"
     return Degradation(
         phase=phase.name,
         stream=stream.subject.removeprefix("stream/"),

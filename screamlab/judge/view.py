@@ -19,10 +19,10 @@ from screamlab.judge.evidence import Evidence
 from screamlab.judge.faults import Fault
 from screamlab.judge.model import RouterId
 from screamlab.judge.windows import Window, Windows, inside, intersect, merge
-from screamlab.scenario.plan import Phase, Plan, ReceiverStream, SenderStream
+from screamlab.scenario.clients import players
+from screamlab.scenario.plan import NULL_PREFIX, Phase, Plan, ReceiverStream, SenderStream
 
-NULL_PREFIX = "null/"
-_CLIENTS = {"native": "native", "gst": "gstreamer"}
+_PLAYERS = players()
 
 
 @dataclass(frozen=True)
@@ -83,6 +83,12 @@ class Stream:
     @property
     def subject(self) -> str:
         return f"stream/{self.receiver.name}/{self.sender.name}"
+
+    @property
+    def sink(self) -> str | None:
+        """The router's sink it comes from."""
+        assert isinstance(self.receiver.stream, ReceiverStream)
+        return self.receiver.stream.sink
 
     @property
     def hosts(self) -> frozenset[str]:
@@ -278,12 +284,13 @@ class Run:
         found = []
         for host, plan in self.plans.items():
             for worker in plan.workers:
-                client, _, played = worker.kind.partition("_")
-                if played != role or client not in _CLIENTS:
+                client, played = _PLAYERS.get(worker.kind, ("", ""))
+                if played != role:
                     continue
-                for spec in worker.spec.get("streams", ()):
+                called = (device["media"] for device in worker.spec.get("devices", ()))
+                for spec in worker.spec.get("streams", filter(None, called)):
                     stream = model.model_validate(spec)
-                    kind = f"{stream.protocol}-{stream.codec}-{_CLIENTS[client]}"
+                    kind = f"{stream.protocol}-{stream.codec}-{client}"
                     found.append(Placed(stream.name, host, kind, stream))
         return tuple(found)
 

@@ -1,12 +1,10 @@
-"""GStreamer pipelines as the lab uses them: what gst-launch-1.0 is told, and its process."""
+"""GStreamer pipelines as the lab uses them: what gst-launch-1.0 is told."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
 
-from screamlab.agent.context import WorkerContext
 from screamlab.errors import InfraError
 from screamlab.scenario.plan import ReceiverStream, SenderStream
 
@@ -17,8 +15,6 @@ OPUS_FRAMES = 960
 
 _OPUS_BITRATE = 128000
 _PAYLOAD_TYPES = {"l16": 127, "opus": 111}
-_END_S = 2.0
-_LAST_LINES = 3
 
 
 def sender_pipeline(stream: SenderStream) -> str:
@@ -85,46 +81,3 @@ def warm_up() -> None:
     subprocess.run(
         [inspector, "--exists", "udpsink"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-
-
-class Pipeline:
-    """One gst-launch process and its log."""
-
-    def __init__(
-        self,
-        name: str,
-        description: str,
-        context: WorkerContext,
-        *,
-        stdin: int,
-        keep: tuple[int, ...] = (),
-    ) -> None:
-        self.log: Path = context.directory / f"gst-{name.replace('/', '-')}.log"
-        with self.log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [LAUNCHER, *description.split()],
-                stdin=stdin,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                pass_fds=keep,
-            )
-
-    def is_playing(self) -> bool:
-        """Whether the pipeline runs, or has ended and never will."""
-        said = self.log.read_bytes()
-        return b"to PLAYING" in said or self.process.poll() is not None
-
-    def last_words(self) -> str:
-        """What it said last, on one line."""
-        lines = self.log.read_text(errors="replace").strip().splitlines()
-        return f"{LAUNCHER} ended: " + (" / ".join(lines[-_LAST_LINES:]) or "it said nothing")
-
-    def end(self) -> None:
-        """End it in order, then by force."""
-        for ask in (self.process.terminate, self.process.kill):
-            if self.process.poll() is None:
-                ask()
-                try:
-                    self.process.wait(_END_S)
-                except subprocess.TimeoutExpired:
-                    continue

@@ -13,7 +13,7 @@ from screamlab.errors import BadInput
 from screamlab.load import wire
 from screamlab.load.pacing import RATE_HZ, Pacer, Track, grid
 from screamlab.load.waveform import Waveform, waveform
-from screamlab.scenario.plan import SenderStream
+from screamlab.scenario.plan import Endpoint, SenderStream
 
 _SEND_BUFFER_BYTES = 1 << 20
 _PACKET_FRAMES = wire.PAYLOAD_BYTES // 4
@@ -52,9 +52,9 @@ def stagger_seed(context: WorkerContext) -> int:
     return zlib.crc32(f"{context.host}/{context.name}".encode())
 
 
-def _open(stream: SenderStream, context: WorkerContext) -> _Sender | None:
+def _open(stream: SenderStream, context: WorkerContext) -> Sender | None:
     try:
-        return _Sender(stream, context)
+        return Sender(stream, context)
     except OSError as error:
         where = f"{stream.local.address}:{stream.local.port}"
         text = f"{stream.name} cannot send from {where}: {error.strerror}"
@@ -62,19 +62,22 @@ def _open(stream: SenderStream, context: WorkerContext) -> _Sender | None:
         return None
 
 
-class _Sender:
-    """One stream's socket and the bytes in front of its audio."""
+class Sender:
+    """One stream's socket, which is bound at once, and the bytes in front of its audio.
+
+    `OSError` when its address cannot be bound.
+    """
 
     def __init__(self, stream: SenderStream, context: WorkerContext) -> None:
         self.stream = stream
         self._context = context
-        self._frames = wire.PAYLOAD_BYTES // (2 * stream.channels)
+        self.frames = wire.PAYLOAD_BYTES // (2 * stream.channels)
         self._first = 0
         self._audio: Waveform = waveform(
             stream.signal,
             channels=stream.channels,
             big_endian=stream.protocol == "rtp",
-            packet_frames=self._frames,
+            packet_frames=self.frames,
         )
         # RFC 3550 section 5.1: sequence number and timestamp begin at a random place.
         chance = random.Random(f"{stream.name}/{context.zero}")
@@ -87,9 +90,15 @@ class _Sender:
         self._rtp_header = bytearray(wire.RTP_HEADER.size)
         self._scream_header = wire.ScreamHeader(stream.rate_hz, channels=stream.channels).encode()
         self._socket = _connected(stream)
+        self.port: int = self._socket.getsockname()[1]
         self._refused = 0
         self._failures = 0
         self._last_failure = ""
+
+    def aim(self, remote: Endpoint, payload_type: int) -> None:
+        """Send to `remote` from here on, as `payload_type`."""
+        self._payload_type = payload_type
+        self._socket.connect((remote.address, remote.port))
 
     def track(self, first: int, end: int) -> Track:
         """This stream on the grid; writes its ``sender.start``."""
@@ -103,7 +112,7 @@ class _Sender:
             **identity,
         )
         emit = self.emit_rtp if self.stream.protocol == "rtp" else self.emit_scream
-        return Track(self.stream.name, first, end, self._frames, emit, self.end)
+        return Track(self.stream.name, first, end, self.frames, emit, self.end)
 
     def emit_rtp(self, sample: int) -> int:
         """Send the RTP packet that starts at `sample`."""
@@ -112,7 +121,7 @@ class _Sender:
             0,
             wire.RTP_VERSION_2,
             self._payload_type,
-            (self._sequence + (sample - self._first) // self._frames) & 0xFFFF,
+            (self._sequence + (sample - self._first) // self.frames) & 0xFFFF,
             (self._timestamp + sample) & 0xFFFFFFFF,
             self.ssrc,
         )
@@ -123,7 +132,7 @@ class _Sender:
         return self._emit(self._scream_header, sample)
 
     def _emit(self, header: bytes | bytearray, sample: int) -> int:
-        buffers = (header, self._audio.packet(sample, self._frames))
+        buffers = (header, self._audio.packet(sample, self.frames))
         try:
             return self._socket.sendmsg(buffers)
         except ConnectionRefusedError:

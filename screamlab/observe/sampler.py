@@ -2,7 +2,8 @@
 
 Spec: `{"processes": [{"name": "router", "unit": "screamrouter.service"}, …], "interval_s": 1.0,
 "memory_interval_s": 5.0, "devices": ["data0"], "udp_ports": [40000]}`. A process is watched by
-`unit` (all processes in the unit's control group) or by `pid` (that process alone).
+`unit` (all processes in the unit's control group), by `pid` (that process alone), or is a `worker`
+of the sampler's own agent with all processes below it.
 
 Series: `process/<name>`, `host`, `device/<name>`, `udp_port/<port>`, and `sampler` about itself
 (`busy_ms` is what the sample before has cost). USS and PSS come every `memory_interval_s` only,
@@ -12,6 +13,7 @@ because reading them halts the watched process's memory management for as long a
 from __future__ import annotations
 
 import math
+import os
 import resource
 import time
 from typing import Any
@@ -24,6 +26,7 @@ from screamlab.evidence.spool import Spool
 from screamlab.observe.group import Group
 from screamlab.observe.host import Host
 from screamlab.observe.units import Units, UnitState
+from screamlab.observe.workers import worker_pids
 
 _SYSTEMD_PATIENCE_S = 2.0
 
@@ -33,16 +36,17 @@ class _Strict(BaseModel):
 
 
 class Watched(_Strict):
-    """A thing to watch: a systemd unit or one process."""
+    """A thing to watch: a systemd unit, one process, or a worker of the agent."""
 
     name: str
     unit: str | None = None
     pid: int | None = Field(default=None, gt=0)
+    worker: str | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Watched:
-        if (self.unit is None) == (self.pid is None):
-            raise ValueError(f"{self.name}: give either unit or pid")
+        if sum(way is not None for way in (self.unit, self.pid, self.worker)) != 1:
+            raise ValueError(f"{self.name}: give one of unit, pid and worker")
         return self
 
 
@@ -142,6 +146,9 @@ class _Watch:
         if self._watched.unit:
             state = units.states[self._watched.unit]
             pids = units.pids(self._watched.unit)
+        elif self._watched.worker:
+            pids = worker_pids(os.getppid(), self._watched.worker)
+            state = UnitState(main_pid=next(iter(pids), 0))
         else:
             assert self._watched.pid is not None
             state = UnitState(main_pid=self._watched.pid)

@@ -18,7 +18,16 @@ from screamlab.errors import BadInput
 from screamlab.router.client import Json, Kind, RouterClient, RouterError, RouterTimeout
 
 PREFIX = "lab-"
-PROTOCOLS = {("scream", "l16"): "scream", ("rtp", "l16"): "rtp", ("rtp", "opus"): "rtp_opus"}
+# RFC 863; for sinks that send nothing.
+DISCARD = 9
+# As the router names them. A `web_receiver` sends nothing by itself: listeners ask for its sound.
+PROTOCOLS = {
+    ("scream", "l16"): "scream",
+    ("rtp", "l16"): "rtp",
+    ("rtp", "opus"): "rtp_opus",
+    ("webrtc", "opus"): "web_receiver",
+    ("mp3", "mp3"): "web_receiver",
+}
 # An order in which nothing is ever added before, or removed after, what it hangs on.
 ADD_ORDER: tuple[Kind, ...] = ("sources", "sinks", "routes")
 
@@ -49,13 +58,16 @@ class Source(_Strict):
 
 
 class Sink(_Strict):
-    """Something the router sends to."""
+    """Something the router sends to, or listeners ask for.
+
+    The MP3 stream of a sink is known by the sink's address, which must be its alone.
+    """
 
     name: Name
-    protocol: Literal["scream", "rtp"]
-    codec: Literal["l16", "opus"] = "l16"
-    address: str
-    port: int = Field(ge=1, le=65535)
+    protocol: Literal["scream", "rtp", "webrtc", "mp3"]
+    codec: Literal["l16", "opus", "mp3"] = "l16"
+    address: str = "127.0.0.1"
+    port: int = Field(default=DISCARD, ge=1, le=65535)
     rate_hz: Literal[44100, 48000, 88200, 96000, 192000] = 48000
     bit_depth: Literal[16, 24, 32] = 16
     channels: Literal[1, 2] = 2
@@ -80,7 +92,7 @@ class Sink(_Strict):
             "volume": 1.0,
             "delay": 0,
             "time_sync": False,
-            "enable_mp3": False,
+            "enable_mp3": self.protocol == "mp3",
         }
 
 

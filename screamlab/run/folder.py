@@ -59,6 +59,7 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
         "router": scenario.router,
         "checks": list(scenario.checks),
         "topology": compiled.topology,
+        "registrar": compiled.registrar,
     }
     record = make_folder(runs, compiled.plans, hosts, told)
     shutil.copyfile(request.scenario_file, runs / run_id / "scenario.yml")

@@ -6,31 +6,23 @@ Pure: the same scenario, hosts, run id and seed give the same plans, byte for by
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 
 from screamlab.errors import BadInput
 from screamlab.inventory import Host
+from screamlab.load.vlc import source_tag
+from screamlab.scenario.capacity import refuse_overload
+from screamlab.scenario.churn import Churning, churning
+from screamlab.scenario.devices import Registrar, devices, registrar
 from screamlab.scenario.impairing import impairments, points, probes, workers_of_point
-from screamlab.scenario.model import Client, ReceiverGroup, Scenario, SenderGroup
+from screamlab.scenario.model import Scenario
 from screamlab.scenario.placement import Placement, Receiving, Sending
-from screamlab.scenario.plan import (
-    Codec,
-    Endpoint,
-    Heard,
-    Phase,
-    Plan,
-    ReceiverStream,
-    SenderStream,
-)
-from screamlab.scenario.workers import ROUTER_PORTS, load_workers, observers, probe_workers
-from screamlab.signal import signal_count
-
-PAYLOAD_TYPES: dict[Codec, int] = {"l16": 127, "opus": 111}
-NULL_PREFIX = "null/"
-# A sender outlasts its listeners, so that its end is never heard as a silence.
-SENDER_TAIL_S = 2.0
+from screamlab.scenario.plan import Plan, ReceiverStream
+from screamlab.scenario.streams import null_path, receivers, senders
+from screamlab.scenario.timeline import load_window, timeline
+from screamlab.scenario.workers import load_workers, observers, probe_workers, sip_workers
 
 
 class Topology(TypedDict):
@@ -47,6 +39,7 @@ class Compiled:
 
     plans: dict[str, Plan]
     topology: Topology
+    registrar: Registrar | None = None
 
 
 def compile_scenario(
@@ -58,20 +51,40 @@ def compile_scenario(
     clients = clients[: scenario.hosts.at_most]
     if not clients:
         raise BadInput(f"the inventory has no host in group '{scenario.hosts.clients}'")
-    phases = _timeline(scenario)
+    phases = timeline(scenario)
     placement = Placement(clients)
     draw = random.Random(f"{scenario.name}/{seed}")
-    senders = _senders(scenario, phases, router, placement, draw)
-    receivers = _receivers(scenario, phases, senders, placement)
-    null_senders, null_receivers = _null_path(scenario, phases, senders, placement)
-    sending = [*senders, *null_senders]
-    receiving = [*receivers, *null_receivers]
+    playing = senders(scenario, phases, router, placement, draw)
+    listening = receivers(scenario, phases, playing, placement)
+    null_senders, null_receivers = null_path(scenario, phases, playing, placement)
+    secret = f"{run_id}/{seed}"
+    called = devices(scenario, phases, router, placement, playing, secret)
+    churned = churning(scenario, phases, router, placement, playing, draw, secret)
+    sending = [*playing, *null_senders]
+    receiving = [*listening, *null_receivers]
+    accounts = registrar(router, called, churned.accounts)
     lab = [router, *clients]
     impaired = impairments(scenario, phases, router, clients)
-    probing = probes(impaired, lab, _load_window(phases)[2])
+    probing = probes(impaired, lab, load_window(phases)[2])
     middle = [host for host in points(impaired, hosts) if host not in lab]
-    plans = {
-        host.name: Plan(
+    plans = {}
+    for host in [*lab, *middle]:
+        load = [
+            *load_workers(host.name, router, sending, receiving),
+            *sip_workers(host.name, called),
+            *churned.workers.get(host.name, ()),
+        ]
+        watching = observers(
+            scenario,
+            host,
+            run_id,
+            phases[-1].to_s,
+            load,
+            is_router=host is router,
+            is_registrar=host is router and accounts is not None,
+        )
+        breaking = workers_of_point(host.name, impaired)
+        plans[host.name] = Plan(
             run_id=run_id,
             host=host.name,
             scenario=scenario.name,
@@ -81,16 +94,11 @@ def compile_scenario(
             phases=phases,
             device=host.data.device,
             addresses=tuple(placement.used.get(host.name, ())),
-            workers=(
-                *observers(scenario, host, run_id, phases[-1].to_s, is_router=host is router),
-                *load_workers(host.name, sending, receiving),
-                *probe_workers(host.name, probing),
-                *workers_of_point(host.name, impaired),
-            ),
+            workers=(*watching, *load, *probe_workers(host.name, probing), *breaking),
         )
-        for host in [*lab, *middle]
-    }
-    return Compiled(plans, _topology(senders, receivers))
+    refuse_overload(plans, hosts)
+    topology = _topology(playing, listening, churned)
+    return Compiled(plans, topology, accounts)
 
 
 def _router(scenario: Scenario, hosts: Sequence[Host]) -> Host:
@@ -101,150 +109,44 @@ def _router(scenario: Scenario, hosts: Sequence[Host]) -> Host:
     return routers[0]
 
 
-def _timeline(scenario: Scenario) -> tuple[Phase, ...]:
-    phases, at_s = [], 0.0
-    for spec in scenario.phases:
-        phases.append(Phase(name=spec.name, kind=spec.kind, from_s=at_s, to_s=at_s + spec.seconds))
-        at_s += spec.seconds
-    return tuple(phases)
+def _identity(sender: Sending) -> dict[str, object]:
+    """How the router knows a sender: by its address, or by what VLC announces of itself."""
+    if sender.client == "vlc":
+        return {"tag": source_tag(sender.stream)}
+    return {"address": sender.stream.local.address}
 
 
-def _load_window(phases: Sequence[Phase]) -> tuple[float, float, float]:
-    """When the ramp begins, when every stream is up, when the last hold ends."""
-    holds = [phase for phase in phases if phase.kind == "hold"]
-    ramps = [phase for phase in phases if phase.kind == "ramp"]
-    return (ramps or holds)[0].from_s, holds[0].from_s, holds[-1].to_s
+def _place(heard: ReceiverStream) -> dict[str, object]:
+    """Where a sink sends; one that is asked for its sound sends nowhere, but may need a name."""
+    match heard.protocol:
+        case "webrtc":
+            return {}
+        case "mp3":
+            return {"address": heard.local.address}
+        case _:
+            return dict(heard.local)
 
 
-def _senders(
-    scenario: Scenario,
-    phases: Sequence[Phase],
-    router: Host,
-    placement: Placement,
-    draw: random.Random,
-) -> list[Sending]:
-    """Every sender, spread over the clients, started one by one over the ramp in drawn order."""
-    members = [
-        (group, f"{group.name}-{number + 1:02d}")
-        for group in scenario.senders
-        for number in range(group.count)
-    ]
-    if len(members) > signal_count():
-        raise BadInput(f"{len(members)} senders need as many signals; there are {signal_count()}")
-    ramp_s, up_s, end_s = _load_window(phases)
-    starts = [ramp_s + (up_s - ramp_s) * at / max(1, len(members)) for at in range(len(members))]
-    draw.shuffle(starts)
-    placed = []
-    for signal, (group, name) in enumerate(members):
-        host = placement.in_turn(signal)
-        stream = SenderStream(
-            name=name,
-            protocol=group.protocol,
-            codec=group.codec,
-            signal=signal,
-            local=placement.sender_address(host, len(members)),
-            remote=Endpoint(address=router.data.ip, port=ROUTER_PORTS[group.protocol]),
-            ssrc=draw.getrandbits(32) if group.protocol == "rtp" else None,
-            payload_type=_payload_type(group),
-            from_s=starts[signal],
-            to_s=end_s + SENDER_TAIL_S,
-        )
-        placed.append(Sending(host.name, group.client, stream, announced=group.announce))
-    return placed
-
-
-def _payload_type(group: SenderGroup | ReceiverGroup | SenderStream) -> int | None:
-    return PAYLOAD_TYPES[group.codec] if group.protocol == "rtp" else None
-
-
-def _receivers(
-    scenario: Scenario,
-    phases: Sequence[Phase],
-    senders: Sequence[Sending],
-    placement: Placement,
-) -> list[Receiving]:
-    """Every receiver, on another host than its (first) sender where there is one."""
-    placed: list[Receiving] = []
-    for group in scenario.receivers:
-        candidates = [s for s in senders if s.stream.name.rpartition("-")[0] == group.hears]
-        for number in range(group.count if candidates else 0):
-            heard = [
-                candidates[(number * group.mix + at) % len(candidates)] for at in range(group.mix)
-            ]
-            host = placement.opposite(heard[0].host, len(placed))
-            stream = ReceiverStream(
-                name=f"{group.name}-{number + 1:02d}",
-                protocol=group.protocol,
-                codec=group.codec,
-                local=placement.receiver_port(host),
-                hears=_heard(heard),
-                foreign=_heard(s for s in senders if s not in heard),
-                payload_type=_payload_type(group),
-                lossy="opus" in (group.codec, *(s.stream.codec for s in heard)),
-                from_s=min(s.stream.from_s for s in heard),
-                to_s=_load_window(phases)[2],
-            )
-            placed.append(Receiving(host.name, group.client, stream))
-    return placed
-
-
-def _heard(senders: Iterable[Sending]) -> tuple[Heard, ...]:
-    return tuple(Heard(sender=s.stream.name, signal=s.stream.signal) for s in senders)
-
-
-def _null_path(
-    scenario: Scenario,
-    phases: Sequence[Phase],
-    senders: Sequence[Sending],
-    placement: Placement,
-) -> tuple[list[Sending], list[Receiving]]:
-    """Every sender once more, straight to a listener, before the router is loaded."""
-    phase = next(phase for phase in phases if phase.kind == "null_path")
-    sending, receiving = [], []
-    for turn, sender in enumerate(senders):
-        host = placement.opposite(sender.host, turn)
-        name = NULL_PREFIX + sender.stream.name
-        listener = ReceiverStream(
-            name=name,
-            protocol=sender.stream.protocol,
-            codec=sender.stream.codec,
-            local=placement.receiver_port(host),
-            hears=(Heard(sender=name, signal=sender.stream.signal),),
-            payload_type=_payload_type(sender.stream),
-            lossy=sender.stream.codec == "opus",
-            from_s=phase.from_s,
-            to_s=phase.to_s - SENDER_TAIL_S,
-        )
-        direct = {
-            "name": name,
-            "remote": listener.local,
-            "from_s": phase.from_s,
-            "to_s": phase.to_s,
-        }
-        stream = sender.stream.model_copy(update=direct)
-        sending.append(Sending(sender.host, sender.client, stream))
-        receiving.append(Receiving(host.name, _null_client(scenario, sender, turn), listener))
-    return sending, receiving
-
-
-def _null_client(scenario: Scenario, sender: Sending, turn: int) -> Client:
-    """A kind of receiver that the scenario uses for this format, in turn; else the sender's."""
-    wanted = (sender.stream.protocol, sender.stream.codec)
-    clients = {r.client for r in scenario.receivers if (r.protocol, r.codec) == wanted}
-    return sorted(clients)[turn % len(clients)] if clients else sender.client
-
-
-def _topology(senders: Sequence[Sending], receivers: Sequence[Receiving]) -> Topology:
-    topology = Topology(sources=[], sinks=[], routes=[])
+def _topology(
+    senders: Sequence[Sending], receivers: Sequence[Receiving], churned: Churning
+) -> Topology:
+    topology = Topology(
+        sources=list(churned.sources), sinks=list(churned.sinks), routes=list(churned.routes)
+    )
     for sender in senders:
-        source = {"name": sender.stream.name, "address": sender.stream.local.address}
-        topology["sources"].append({**source, "protocol": sender.stream.protocol})
-    for receiver in receivers:
-        sink = receiver.stream
-        topology["sinks"].append(
-            {"name": sink.name, "protocol": sink.protocol, "codec": sink.codec, **dict(sink.local)}
+        topology["sources"].append(
+            {"name": sender.stream.name, "protocol": sender.stream.protocol, **_identity(sender)}
         )
-        for heard in sink.hears:
-            route = {"name": f"{heard.sender}-to-{sink.name}", "source": heard.sender}
-            topology["routes"].append({**route, "sink": sink.name})
+    named: set[str] = set()
+    for receiver in receivers:
+        heard = receiver.stream
+        assert heard.sink is not None
+        if heard.sink in named:
+            continue
+        named.add(heard.sink)
+        sink = {"name": heard.sink, "protocol": heard.protocol, "codec": heard.codec}
+        topology["sinks"].append({**sink, **_place(heard)})
+        for one in heard.hears:
+            route = {"name": f"{one.sender}-to-{heard.sink}", "source": one.sender}
+            topology["routes"].append({**route, "sink": heard.sink})
     return topology

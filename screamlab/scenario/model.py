@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -13,17 +13,13 @@ from screamlab.impair.condition import Schedule
 from screamlab.impair.profile import find_profile, load_profile
 from screamlab.judge.checks import validate_check
 from screamlab.paths import PROFILES
+from screamlab.scenario.clients import KINDS, Client, Speaks
 from screamlab.scenario.override import override
-from screamlab.scenario.plan import Codec, PhaseKind, Protocol
+from screamlab.scenario.plan import Codec, PhaseKind
 from screamlab.scenario.scale import at_scale
 from screamlab.scenario.yaml_lines import Source, find, load
 
-Client = Literal["native", "gstreamer"]
 NAME = r"^[a-z0-9][a-z0-9-]*$"
-KINDS: dict[Client, frozenset[tuple[Protocol, Codec]]] = {
-    "native": frozenset({("scream", "l16"), ("rtp", "l16")}),
-    "gstreamer": frozenset({("rtp", "l16"), ("rtp", "opus")}),
-}
 
 
 class _Strict(BaseModel):
@@ -48,30 +44,68 @@ class PhaseSpec(_Strict):
 
 class _StreamGroup(_Strict):
     name: str = Field(pattern=NAME)
-    protocol: Protocol
+    protocol: Speaks
     codec: Codec = "l16"
     client: Client
     count: int = Field(ge=0)
 
+    does: ClassVar[Literal["sends", "hears"]]
+
     @model_validator(mode="after")
     def _client_can(self) -> _StreamGroup:
-        if (self.protocol, self.codec) not in KINDS[self.client]:
-            raise ValueError(f"a {self.client} client does not speak {self.codec} over "
-                             f"{self.protocol}")  # fmt: skip
+        able = getattr(KINDS[self.client], self.does)
+        if (self.protocol, self.codec) not in able:
+            known = ", ".join(sorted(f"{codec} over {protocol}" for protocol, codec in able))
+            what = self.does.removesuffix("s")
+            raise ValueError(
+                f"a {self.client} client does not {what} {self.codec} over {self.protocol}; it "
+                f"{self.does} {known or 'nothing'}"
+            )
         return self
 
 
 class SenderGroup(_StreamGroup):
     """`count` sources of one kind, each with its own signal, address and SSRC."""
 
+    does = "sends"
     announce: bool = Field(default=False, description="by SAP, as old routers need for RTP")
 
 
 class ReceiverGroup(_StreamGroup):
-    """`count` sinks of one kind; sink k hears `mix` senders of the group `hears`, in turn."""
+    """`count` listeners of one kind; listener k hears `mix` senders of `hears`, in turn.
 
+    Each has a sink of the router's for itself, but for those that ask the router for the sound
+    (``webrtc``, ``mp3``): of these, all that hear the same share one.
+    """
+
+    does = "hears"
     hears: str
     mix: int = Field(default=1, ge=1)
+
+
+class DeviceGroup(_Strict):
+    """`count` SIP devices that register, answer OPTIONS, and do not call."""
+
+    name: str = Field(pattern=NAME)
+    client: Literal["sipp"] = "sipp"
+    count: int = Field(ge=0)
+
+
+class ChurnGroup(_Strict):
+    """`cycles` of connecting, holding and going again, spread over a phase of kind ``churn``.
+
+    ``sip``: REGISTER and un-REGISTER. ``rtp``: a stream begins, is heard at a sink, ends.
+    ``webrtc``: a listener of the group `hears` comes and goes. ``config``: source, sink and route
+    are added and removed through the router's API. `overlap` of them are under way at once at most.
+    """
+
+    name: str = Field(pattern=NAME)
+    kind: Literal["sip", "rtp", "webrtc", "config"]
+    phase: str
+    cycles: int = Field(ge=0)
+    hold_seconds: tuple[float, float] = (0.5, 3.0)
+    overlap: int = Field(default=4, ge=1)
+    hears: str | None = None
 
 
 class ImpairmentSpec(_Strict):
@@ -88,6 +122,7 @@ class Watch(_Strict):
     """What is sampled, how often."""
 
     interval_seconds: float = Field(default=1.0, gt=0)
+    workers: bool = Field(default=False, description="what each kind of client costs its host")
 
 
 class Scenario(_Strict):
@@ -104,6 +139,8 @@ class Scenario(_Strict):
     phases: tuple[PhaseSpec, ...] = Field(min_length=1)
     senders: tuple[SenderGroup, ...] = ()
     receivers: tuple[ReceiverGroup, ...] = ()
+    devices: tuple[DeviceGroup, ...] = ()
+    churn: tuple[ChurnGroup, ...] = ()
     impairments: tuple[ImpairmentSpec, ...] = ()
     schedules: dict[str, Schedule] = Field(default={}, description="by profile; never in the file")
     watch: Watch = Watch()
@@ -142,6 +179,8 @@ def _known_keys(loc: tuple[str | int, ...]) -> str:
         "phases": PhaseSpec,
         "senders": SenderGroup,
         "receivers": ReceiverGroup,
+        "devices": DeviceGroup,
+        "churn": ChurnGroup,
         "impairments": ImpairmentSpec,
         "watch": Watch,
     }
@@ -150,7 +189,7 @@ def _known_keys(loc: tuple[str | int, ...]) -> str:
 
 
 def _validate_across(scenario: Scenario, source: Source) -> None:
-    for part in ("phases", "senders", "receivers", "impairments"):
+    for part in ("phases", "senders", "receivers", "devices", "churn", "impairments"):
         names: set[str] = set()
         for at, item in enumerate(getattr(scenario, part)):
             if item.name in names:
@@ -171,6 +210,7 @@ def _validate_across(scenario: Scenario, source: Source) -> None:
                 ("receivers", at, "mix"), f"'{receiver.hears}' has fewer senders than that"
             )
     _validate_impairments(scenario, source)
+    _validate_churn(scenario, source)
     for at, check in enumerate(scenario.checks):
         try:
             validate_check(check)
@@ -195,6 +235,22 @@ def _validate_impairments(scenario: Scenario, source: Source) -> None:
     for at, phase in enumerate(scenario.phases):
         if phase.kind == "impaired" and phase.name not in {name for name, _ in broken}:
             raise source.error(("phases", at), f"no impairment names the phase '{phase.name}'")
+
+
+def _validate_churn(scenario: Scenario, source: Source) -> None:
+    phases = {phase.name for phase in scenario.phases if phase.kind == "churn"}
+    senders = {group.name for group in scenario.senders}
+    for at, group in enumerate(scenario.churn):
+        if group.phase not in phases:
+            message = f"there is no phase '{group.phase}' of kind churn"
+            raise source.error(("churn", at, "phase"), message)
+        if (group.hears is not None) != (group.kind == "webrtc"):
+            raise source.error(("churn", at), "a group of kind webrtc, and no other, hears senders")
+        if group.hears is not None and group.hears not in senders:
+            message = f"there is no sender group '{group.hears}'"
+            raise source.error(("churn", at, "hears"), message)
+        if not 0 < group.hold_seconds[0] <= group.hold_seconds[1]:
+            raise source.error(("churn", at, "hold_seconds"), "is not [least, most] above zero")
 
 
 def _schedules(scenario: Scenario, source: Source) -> dict[str, Schedule]:

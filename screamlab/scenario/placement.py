@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from screamlab.errors import BadInput
 from screamlab.inventory import Host
-from screamlab.scenario.model import Client
+from screamlab.scenario.clients import Client
 from screamlab.scenario.plan import Endpoint, ReceiverStream, SenderStream
 
 FIRST_RECEIVER_PORT = 41000
@@ -50,12 +50,12 @@ class Placement:
         others = [host for host in self.clients if host.name != name] or self.clients
         return others[turn % len(others)]
 
-    def sender_address(self, host: Host, wanted: int) -> Endpoint:
-        """A stream address of the host's pool that no other sender has, any port."""
+    def own_address(self, host: Host, wanted: int) -> Endpoint:
+        """An address of the host's pool that no other stream has, any port."""
         pool, used = self._pools[host.name], self.used[host.name]
         if len(used) >= len(pool):
             raise BadInput(
-                f"{wanted} senders on {len(self.clients)} client hosts are more than {host.name} "
+                f"{wanted} streams on {len(self.clients)} client hosts are more than {host.name} "
                 f"can carry: its pool {host.data.pool or '(none)'} has {len(pool)} addresses"
             )
         used.append(pool[len(used)])

@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from screamlab.errors import BadInput
 from screamlab.impair.condition import Impairment
 
-Protocol = Literal["scream", "rtp"]
-Codec = Literal["l16", "opus"]
-PhaseKind = Literal["null_path", "settle", "ramp", "hold", "impaired", "recover", "drain"]
+Protocol = Literal["scream", "rtp", "webrtc", "mp3"]
+Codec = Literal["l16", "opus", "mp3"]
+PhaseKind = Literal["null_path", "settle", "ramp", "hold", "churn", "impaired", "recover", "drain"]
+# Streams whose names begin so go straight from sender to receiver, past the router.
+NULL_PREFIX = "null/"
 
 
 class _Strict(BaseModel):
@@ -65,6 +67,7 @@ class ReceiverStream(_Strict):
     foreign: tuple[Heard, ...] = ()
     payload_type: int | None = Field(default=None, ge=0, le=127, description="RTP only")
     lossy: bool = Field(default=False, description="a lossy codec lies anywhere on the way")
+    sink: str | None = Field(default=None, description="the router's sink it hears, if any")
     rate_hz: int = 48000
     channels: int = 2
     playout_ms: float = Field(default=100.0, description="jitter buffer of the emulated player")

@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from screamlab.impair.probe_stream import ProbeStream
 from screamlab.inventory import Host
+from screamlab.load.sip.model import SipDevice
+from screamlab.scenario.clients import ASKING, KINDS
+from screamlab.scenario.devices import Placed
 from screamlab.scenario.impairing import Probing
 from screamlab.scenario.model import Scenario
 from screamlab.scenario.placement import Receiving, Sending
 from screamlab.scenario.plan import ReceiverStream, SenderStream, Worker
+from screamlab.scenario.streams import ROUTER_PORTS
 
-ROUTER_PORTS = {"rtp": 40000, "scream": 16401}
 ROUTER_API_PORT = 8443
 ROUTER_UNIT = "screamrouter.service"
 
 
 def observers(
-    scenario: Scenario, host: Host, run_id: str, duration_s: float, *, is_router: bool
+    scenario: Scenario,
+    host: Host,
+    run_id: str,
+    duration_s: float,
+    load: Sequence[Worker],
+    *,
+    is_router: bool,
+    is_registrar: bool,
 ) -> list[Worker]:
-    """What watches the host itself, and on the router's host the router."""
+    """What watches the host itself and its `load`; on the router's host, router and registrar."""
     watched = [{"name": "agent", "unit": f"screamlab-{run_id}.service"}]
+    if scenario.watch.workers:
+        watched += [{"name": f"worker/{worker.name}", "worker": worker.name} for worker in load]
     if is_router:
         watched.append({"name": "router", "unit": ROUTER_UNIT})
     interval = {"interval_s": scenario.watch.interval_seconds}
@@ -29,47 +42,66 @@ def observers(
     spec = {"processes": watched, "devices": [host.data.device], "udp_ports": ports, **interval}
     observers = [Worker(name="sampler", kind="sampler", spec=spec, **window)]
     if is_router:
-        url = {"url": f"https://{host.data.ip}:{ROUTER_API_PORT}", **interval}
+        url = {"url": _router_url(host), **interval}
         observers.append(Worker(name="router-stats", kind="router_stats", spec=url, **window))
+    if is_registrar:
+        observers.append(Worker(name="registrar", kind="sip_registrar", spec=interval, **window))
     return observers
 
 
 def load_workers(
-    host: str, sending: Sequence[Sending], receiving: Sequence[Receiving]
+    host: str, router: Host, sending: Sequence[Sending], receiving: Sequence[Receiving]
 ) -> list[Worker]:
     """One worker per client kind and direction, receivers first so that they hear the start."""
     workers = []
-    parts: tuple[tuple[str, Sequence[Sending | Receiving]], ...] = (
-        ("receiver", receiving),
-        ("sender", sending),
-    )
-    for role, placed in parts:
-        for client, prefix in (("native", "native"), ("gstreamer", "gst")):
-            streams = [p.stream for p in placed if p.host == host and p.client == client]
-            workers += _worker(f"{prefix}-{role}", streams)
+    for client, kind in KINDS.items():
+        heard = [r.stream for r in receiving if r.host == host and r.client == client]
+        asking = any(stream.protocol in ASKING for stream in heard)
+        more = {"router": _router_url(router)} if asking else {}
+        workers += _worker(kind.receiver, "streams", heard, **more)
+    for client, kind in KINDS.items():
+        sent = [s.stream for s in sending if s.host == host and s.client == client]
+        if not kind.calls:
+            workers += _worker(kind.sender, "streams", sent)
     announced = [s.stream for s in sending if s.host == host and s.announced]
-    return workers + _worker("sap-announcer", announced)
+    return workers + _worker("sap_announcer", "streams", announced)
+
+
+def sip_workers(host: str, placed: Sequence[Placed]) -> list[Worker]:
+    """One worker per client kind for all SIP devices of a host."""
+    workers = []
+    for client, kind in KINDS.items():
+        own = [p.device for p in placed if p.host == host and p.client == client]
+        workers += _worker(kind.sender, "devices", own)
+    return workers
 
 
 def probe_workers(host: str, probing: Sequence[Probing]) -> list[Worker]:
     """One worker per direction for all probe streams of a host."""
     received = [probe.stream for probe in probing if probe.receiver == host]
     sent = [probe.stream for probe in probing if probe.sender == host]
-    return _worker("probe-receiver", received) + _worker("probe-sender", sent)
+    return _worker("probe_receiver", "streams", received) + _worker("probe_sender", "streams", sent)
+
+
+def _router_url(router: Host) -> str:
+    return f"https://{router.data.ip}:{ROUTER_API_PORT}"
 
 
 def _worker(
-    name: str, streams: Sequence[SenderStream | ReceiverStream | ProbeStream]
+    kind: str,
+    key: str,
+    items: Sequence[SenderStream | ReceiverStream | ProbeStream | SipDevice],
+    **more: Any,
 ) -> list[Worker]:
-    """The worker that plays these streams, or none where there are none."""
-    if not streams:
+    """The worker that plays these, or none where there are none."""
+    if not items:
         return []
     return [
         Worker(
-            name=name,
-            kind=name.replace("-", "_"),
-            from_s=min(stream.from_s for stream in streams),
-            to_s=max(stream.to_s for stream in streams),
-            spec={"streams": [stream.model_dump(mode="json") for stream in streams]},
+            name=kind.replace("_", "-"),
+            kind=kind,
+            from_s=min(item.from_s for item in items),
+            to_s=max(item.to_s for item in items),
+            spec={key: [item.model_dump(mode="json") for item in items], **more},
         )
     ]

@@ -3,6 +3,7 @@
 from screamlab.judge.checks import (
     artifacts,
     audio,
+    churn,
     impair,
     lab,
     latency,
@@ -17,6 +18,7 @@ __all__ = [
     "CHECKS",
     "artifacts",
     "audio",
+    "churn",
     "impair",
     "lab",
     "latency",

@@ -9,8 +9,9 @@ from pydantic import Field
 from screamlab.judge.faults import charged
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import NULL_PREFIX, Placed, Run
+from screamlab.judge.view import Placed, Run
 from screamlab.judge.windows import Window, Windows, intersect
+from screamlab.scenario.plan import NULL_PREFIX
 
 
 class Loss(Params):

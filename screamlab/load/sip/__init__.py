@@ -1,0 +1,1 @@
+"""SIP devices: register, show presence, call, and play their audio where the answer says."""

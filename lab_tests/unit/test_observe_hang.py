@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -99,60 +100,57 @@ def test_a_tool_that_is_missing_or_a_process_that_is_gone_is_told(
     assert told["error"] == "false: ended with exit status 1"
 
 
-class Clock:
-    """A watch on a process that is not there, with a tool that costs nothing."""
+class Watched:
+    """This process, watched."""
 
-    def __init__(self, folder: Path, **how: float) -> None:
+    def __init__(self, folder: Path, **how: Any) -> None:
         spool = Spool(folder, writer="w", host="router1")
         context = WorkerContext("w", "router1", time.time(), 0.0, 60.0, spool, folder)
         self.folder = folder
-        self.watch = HangWatch(context, os.getpid, **how)  # type: ignore[arg-type]
+        self.watch = HangWatch(context, how.pop("pid", os.getpid), **how)
 
-    def events(self) -> list[dict[str, object]]:
+    def events(self) -> list[dict[str, Any]]:
         self.watch.close()
         return read_lines(self.folder / "events-w.jsonl").records
 
 
-@pytest.fixture(autouse=True)
-def cheap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "clock" in request.node.name:
-        monkeypatch.setattr("screamlab.observe.hang.TOOLS", (Tool("echo", ("stack of", "{pid}")),))
+@pytest.fixture
+def cheap(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One tool, which costs nothing."""
+    monkeypatch.setattr("screamlab.observe.hang.TOOLS", (Tool("echo", ("stack of", "{pid}")),))
 
 
-def test_clock_one_look_for_each_hang_and_only_after_its_time(tmp_path: Path) -> None:
-    clock = Clock(tmp_path, after_s=0.2)
-    clock.watch.stood("no answer")
-    assert clock.events() == []
+def test_each_hang_is_looked_into_once_and_only_after_its_time(tmp_path: Path, cheap: None) -> None:
+    watched = Watched(tmp_path, after_s=0.2)
+    watched.watch.stood("no answer")
+    assert watched.events() == []
     time.sleep(0.25)
-    clock.watch.stood("no answer")
-    clock.watch.stood("still no answer")
-    (event,) = clock.events()
+    watched.watch.stood("no answer")
+    watched.watch.stood("still no answer")
+    (event,) = watched.events()
     assert (event["kind"], event["subject"], event["pid"]) == ("router.hang", "router", os.getpid())
-    assert event["reason"] == "no answer" and float(str(event["silent_s"])) >= 0.2
-    (file,) = event["files"]  # type: ignore[misc]
-    assert (tmp_path / str(file)).read_text() == f"stack of {os.getpid()}\n"
-    clock.watch.moved()
-    clock.watch.stood("again")
-    assert len(clock.events()) == 1
+    assert event["reason"] == "no answer" and event["silent_s"] >= 0.2
+    (file,) = event["files"]
+    assert (tmp_path / file).read_text() == f"stack of {os.getpid()}\n"
+    watched.watch.moved()
+    watched.watch.stood("again")
+    assert len(watched.events()) == 1
     time.sleep(0.25)
-    clock.watch.stood("again")
-    assert [event["reason"] for event in clock.events()] == ["no answer", "again"]
+    watched.watch.stood("again")
+    assert [event["reason"] for event in watched.events()] == ["no answer", "again"]
 
 
-def test_clock_looks_are_counted(tmp_path: Path) -> None:
-    clock = Clock(tmp_path, after_s=0.0, at_most=2)
+def test_looks_are_counted(tmp_path: Path, cheap: None) -> None:
+    watched = Watched(tmp_path, after_s=0.0, at_most=2)
     for number in range(4):
-        clock.watch.moved()
-        clock.watch.stood(f"hang {number}")
-        clock.watch.close()
-    assert len(clock.events()) == 2
+        watched.watch.moved()
+        watched.watch.stood(f"hang {number}")
+        watched.watch.close()
+    assert len(watched.events()) == 2
 
 
-def test_clock_without_a_process_there_is_nothing_to_look_into(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, writer="w", host="router1")
-    context = WorkerContext("w", "router1", time.time(), 0.0, 60.0, spool, tmp_path)
-    watch = HangWatch(context, lambda: None, after_s=0.0)
-    watch.stood("nobody listens")
-    watch.close()
-    (event,) = read_lines(tmp_path / "events-w.jsonl").records
+def test_without_a_process_there_is_nothing_to_look_into(tmp_path: Path, cheap: None) -> None:
+    watched = Watched(tmp_path, after_s=0.0, pid=lambda: None)
+    watched.watch.stood("nobody listens")
+    (event,) = watched.events()
     assert event["error"] == "it has no process" and "pid" not in event

@@ -35,6 +35,8 @@ KINDS = {
     "web_page": "screamlab.load.webrtc.page:run",
     "churn_rtp": "screamlab.load.churn.rtp:run",
     "churn_config": "screamlab.load.churn.config:run",
+    "churn_sip": "screamlab.load.churn.sip:run",
+    "churn_webrtc": "screamlab.load.churn.webrtc:run",
     "sap_announcer": "screamlab.load.sap:run",
     "sampler": "screamlab.observe.sampler:run",
     "probe_sender": "screamlab.impair.probe:run_senders",

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from screamlab.agent.context import WorkerContext
 from screamlab.errors import ScreamlabError
+from screamlab.load.frame_clock import BEHIND_S, FrameClock
 from screamlab.load.listening import Listener
-from screamlab.load.pacing import RATE_HZ, ahead_of_others
-from screamlab.load.playout import FastestTransit
+from screamlab.load.pacing import ahead_of_others
 from screamlab.load.program import Client, Program
 from screamlab.scenario.plan import ReceiverStream
 
@@ -21,15 +21,17 @@ _LOOK_S = 0.02
 _OVERRUN_MS = 1000.0
 _PIPE_BYTES = 1 << 20
 # What a program has not handed over yet at the end of its window was held up, not missing.
-_HELD_S = 0.25
+_HELD_S = 2 * BEHIND_S
 
 
 @dataclass(frozen=True)
 class Tap:
-    """How a receiver is run, and how many frames of PCM it decodes at a time."""
+    """How a receiver is run, how many frames of PCM it decodes at a time, and whether it is
+    `gapless`: it fills what is lost, as a jitter buffer does."""
 
     command: Sequence[str]
     frames: int
+    gapless: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -82,7 +84,8 @@ def _open(
         return None
     finally:
         os.close(theirs)
-    return _Receiver(stream, program, told.frames, ours, context)
+    clock = FrameClock(told.frames, gapless=told.gapless)
+    return _Receiver(stream, program, clock, ours, context)
 
 
 class _Receiver:
@@ -90,7 +93,7 @@ class _Receiver:
         self,
         stream: ReceiverStream,
         program: Program,
-        packet_frames: int,
+        clock: FrameClock,
         descriptor: int,
         context: WorkerContext,
     ) -> None:
@@ -100,10 +103,7 @@ class _Receiver:
         self._context = context
         self._subject = f"receiver/{stream.name}"
         self._frame_bytes = 2 * stream.channels
-        self._packet_frames = packet_frames
-        self._fastest = FastestTransit()
-        self._frames = 0
-        self._until = 0.0
+        self._clock = clock
         self._bytes = 0
         self._rest = b""
         context.spool.event("receiver.start", self._subject, from_s=stream.from_s)
@@ -123,19 +123,16 @@ class _Receiver:
         return True
 
     def _hear(self, pcm: bytes, arrival: float) -> None:
-        """Pass on whole frames, each at the time it would have had without holding up.
-
-        The program fills gaps, so its frames are an unbroken clock; what it holds back while it
-        waits for a lost packet comes in one go.
-        """
         whole = len(pcm) // self._frame_bytes * self._frame_bytes
         self._rest = pcm[whole:]
-        newest = self._frames + whole // self._frame_bytes - self._packet_frames
-        self._fastest.add(arrival - newest / RATE_HZ, arrival)
+        if not whole:
+            return
+        first = self._clock.advance(whole // self._frame_bytes, arrival)
+        if self._clock.set_by_s:
+            by_ms = round(self._clock.set_by_s * 1000, 3)
+            self.listener.notice("rebuffer", {"by_ms": by_ms})
         self.listener.arrived(arrival)
-        self.listener.hear(pcm[:whole], self._fastest.transit + self._frames / RATE_HZ)
-        self._frames = newest + self._packet_frames
-        self._until = self._fastest.transit + self._frames / RATE_HZ
+        self.listener.hear(pcm[:whole], first)
 
     def values(self) -> dict[str, float]:
         return {"bytes": self._bytes}
@@ -147,8 +144,8 @@ class _Receiver:
             error = self.program.last_words()
             self._context.spool.event("worker.failed", self._subject, error=error)
         now = min(time.time(), self.listener.end)
-        held = 0.0 < now - self._until < _HELD_S
-        self.listener.close(self._until if held else now, self.values())
+        held = 0.0 < now - self._clock.until < _HELD_S
+        self.listener.close(self._clock.until if held else now, self.values())
         os.close(self.descriptor)
         self.program.end()
 

@@ -72,7 +72,9 @@ def run_receivers(spec: dict[str, Any], context: WorkerContext) -> None:
             file = context.directory / f"ffmpeg-{stream.name.replace('/', '-')}.sdp"
             file.write_text(session(stream))
             inlet = rtp_inlet(stream, file)
-        return Tap(receiver_command(inlet, stream, descriptor), _PACKET_FRAMES[stream.codec])
+        command = receiver_command(inlet, stream, descriptor)
+        gapless = stream.protocol == "rtp"
+        return Tap(command, _PACKET_FRAMES[stream.codec], gapless)
 
     listen(CLIENT, streams, tap, context)
 

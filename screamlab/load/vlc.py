@@ -70,7 +70,8 @@ def run_receivers(spec: dict[str, Any], context: WorkerContext) -> None:
         def tap(stream: ReceiverStream, descriptor: int) -> Tap:
             os.fchown(descriptor, *_user(_NOBODY))
             command = receiver_command(router.url(stream), descriptor)
-            return Tap([*_as_user(_NOBODY), *command], mp3.FRAMES, _environment(home))
+            command = [*_as_user(_NOBODY), *command]
+            return Tap(command, mp3.FRAMES, gapless=False, environment=_environment(home))
 
         listen(CLIENT, streams, tap, context)
 

@@ -98,7 +98,7 @@ def test_a_row_of_errors_is_one_event_and_one_recovery(tmp_path):
 
 def test_a_router_that_is_gone_is_told_and_the_worker_ends_in_time(tmp_path):
     context = worker(tmp_path, seconds=0.3)
-    spec = {"url": "https://127.0.0.1:9", "interval_s": 0.1}
+    spec = {"url": "https://127.0.0.1:9", "unit": "no-such.service", "interval_s": 0.1}
     thread = threading.Thread(target=run, args=(spec, context))
     thread.start()
     thread.join(10)

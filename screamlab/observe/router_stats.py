@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from screamlab.agent.context import WorkerContext
+from screamlab.observe.hang import HangWatch
 from screamlab.router.client import Json, RouterAnswerInvalid, RouterClient, RouterError
+from screamlab.router.service import SystemdService
 from screamlab.router.topology import PREFIX
 
 # Of the router's many buffer figures these say how full a buffer is; its rates and marks are left
@@ -29,26 +31,34 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
     interval_s = float(spec.get("interval_s", 1.0))
     outages = Outages(context)
     freshness = Freshness()
+    hang = HangWatch(context, SystemdService(spec["unit"]).pid)
     at_s = context.from_s
     with RouterClient(spec["url"], timeout_s=float(spec.get("timeout_s", 5.0))) as client:
         while at_s < context.to_s and context.sleep_until(at_s):
-            _poll(client, freshness, outages, context)
+            _poll(client, freshness, outages, hang, context)
             at_s += interval_s
             at_s += max(0.0, (context.now_s() - at_s) // interval_s + 1) * interval_s
     outages.close()
+    hang.close()
 
 
 def _poll(
-    client: RouterClient, freshness: Freshness, outages: Outages, context: WorkerContext
+    client: RouterClient,
+    freshness: Freshness,
+    outages: Outages,
+    hang: HangWatch,
+    context: WorkerContext,
 ) -> None:
     try:
         stats = client.stats()
         freshness.check(stats, time.monotonic())
     except RouterError as error:
         outages.failed(str(error))
+        hang.stood(str(error))
         context.spool.series("router", {"api_ok": 0})
         return
     outages.answered()
+    hang.moved()
     answer = {"api_ok": 1.0, "api_latency_ms": client.last_latency_ms}
     for subject, values in flatten(stats):
         context.spool.series(subject, {**answer, **values} if subject == "router" else values)
@@ -115,7 +125,7 @@ class Freshness:
 
 def flatten(stats: Json) -> Iterator[tuple[str, dict[str, float]]]:
     """The answer of `/api/stats` as one subject with its numbers at a time."""
-    yield "router", _numbers(stats["global_stats"])
+    yield "router", {**_numbers(stats["global_stats"]), **_held(stats)}
     for address, values in stats["stream_stats"].items():
         yield f"router/stream/{address}", _numbers(values)
     lanes: dict[str, tuple[str, dict[str, float]]] = {}
@@ -128,6 +138,17 @@ def flatten(stats: Json) -> Iterator[tuple[str, dict[str, float]]]:
         name, lane_values = lanes.get(source["instance_id"], ("?", {}))
         values = {**_numbers(source), **lane_values}
         yield f"router/source/{source['source_tag']}/{name}", values
+
+
+def _held(stats: Json) -> dict[str, float]:
+    """How many there are of everything that clients bring, and have to take with them."""
+    sinks = stats["sink_stats"]
+    return {
+        "sinks": len(sinks),
+        "paths": len(stats["source_stats"]),
+        "streams": len(stats["stream_stats"]),
+        "webrtc_listeners": sum(len(sink.get("webrtc_listeners", ())) for sink in sinks),
+    }
 
 
 def _numbers(values: Mapping[str, Any], prefix: str = "") -> dict[str, float]:

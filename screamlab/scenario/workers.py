@@ -42,7 +42,7 @@ def observers(
     spec = {"processes": watched, "devices": [host.data.device], "udp_ports": ports, **interval}
     observers = [Worker(name="sampler", kind="sampler", spec=spec, **window)]
     if is_router:
-        url = {"url": _router_url(host), **interval}
+        url = {"url": _router_url(host), "unit": ROUTER_UNIT, **interval}
         observers.append(Worker(name="router-stats", kind="router_stats", spec=url, **window))
     if is_registrar:
         observers.append(Worker(name="registrar", kind="sip_registrar", spec=interval, **window))

@@ -24,8 +24,9 @@ from screamlab.scenario.plan import Plan, Worker, read_plan
 
 # Workers are forked this long before their window, to open sockets and render signals.
 START_LEAD_S = 4.0
-# A worker gets this long after its window to write its last lines.
-END_GRACE_S = 10.0
+# A worker gets this long after its window to let go of a router that may not answer, and to write its
+# last lines.
+END_GRACE_S = 30.0
 # A worker whose last tick lies this close to its end is not early.
 EARLY_S = 1.5
 TICK_S = 0.1
@@ -39,6 +40,7 @@ class _Running:
     process: ForkProcess
     log: Path
     asked_to_end: bool = False
+    killed: bool = False
 
 
 class Agent:
@@ -106,6 +108,7 @@ class Agent:
         overdue_s = self._now_s() - item.worker.to_s
         if code is None:
             if overdue_s > END_GRACE_S:
+                item.killed = True
                 item.process.kill()
             elif overdue_s > END_GRACE_S / 2:
                 self._ask_to_end(item)
@@ -113,7 +116,8 @@ class Agent:
         self.spool.event("worker.end", item.worker.name, code=code)
         expected = {0, -signal.SIGTERM} if item.asked_to_end else {0}
         if code not in expected or (overdue_s < -EARLY_S and not item.asked_to_end):
-            error = _last_words(item.log) or "it ended before its time"
+            missed = f"end within {END_GRACE_S:g} s of its time" if item.killed else "last its time"
+            error = _last_words(item.log) or f"it did not {missed}"
             self.spool.event("worker.failed", item.worker.name, code=code, error=error)
         return True
 

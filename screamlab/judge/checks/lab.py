@@ -245,9 +245,12 @@ def cpu(run: Run, params: Cpu) -> list[CheckResult]:
 
 
 class Agents(Params):
-    """How far from its planned end an agent may end, and its workers with it."""
+    """How far from its planned end an agent may end, and its workers with it.
 
-    max_late_s: float = Field(default=10.0, ge=0)
+    A worker has 30 s to let go of a router that hangs.
+    """
+
+    max_late_s: float = Field(default=35.0, ge=0)
     max_early_s: float = Field(default=2.0, ge=0)
     min_samples: int = Field(default=1, ge=1)
 

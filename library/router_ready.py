@@ -11,6 +11,7 @@ description:
     engine's UDP ports, which the unit's processes must hold and read from.
   - A start in which a receiver thread was lost (the router's start race) is recorded and the unit
     is restarted, up to C(max_starts).
+  - A start that worked according to C(record), and does not now, has hung; it is restarted too.
   - Needs the lab's virtual environment as interpreter, and root.
 options:
   unit:
@@ -56,6 +57,10 @@ starts:
   returned: success
 races:
   description: How many of them were lost to the start race.
+  type: int
+  returned: success
+restarts:
+  description: How often the unit was restarted, for the race or because it hung.
   type: int
   returned: success
 seconds:
@@ -113,7 +118,7 @@ def main() -> None:
                 done = make_ready(service, client, max_starts=starts, **paths, **times)
     except ScreamlabError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(changed=done.races > 0, **dataclasses.asdict(done))
+    module.exit_json(changed=done.restarts > 0, **dataclasses.asdict(done))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import pytest
 from screamlab.errors import InfraError
 from screamlab.paths import CHECKOUT
 from screamlab.router.client import RouterClient
-from screamlab.router.readiness import ENGINE_PORTS, check_ready, make_ready, probe
+from screamlab.router.readiness import ENGINE_PORTS, Look, check_ready, make_ready, note_start, probe
 
 pytestmark = pytest.mark.e2e
 
@@ -49,6 +49,8 @@ def inside() -> Iterator[Callable[..., Any]]:
 
 class Canary:
     """Binds `ports` as the router's engine does; of those it reads all but `deaf`."""
+
+    FIRST = "1"
 
     def __init__(self, ports: tuple[int, ...] = ENGINE_PORTS, deaf: tuple[int, ...] = ()) -> None:
         self.starts = 1
@@ -123,6 +125,15 @@ def test_races_are_restarted_counted_and_recorded(
     lines = [json.loads(line) for line in record.read_text().splitlines()]
     assert [line["outcome"] for line in lines] == ["race", "race", "ready"]
     assert lines[0]["stuck"] == [RTP]
+
+
+def test_one_that_worked_and_hangs_now_is_restarted_and_not_counted(
+    inside: Callable[..., Any], tmp_path: Path
+) -> None:
+    record = tmp_path / "starts.jsonl"
+    note_start(record, Canary.FIRST, Look("ready"))
+    done = inside(made_ready, 5, record)
+    assert (done.starts, done.races, done.restarts) == (2, 1, 2)
 
 
 def test_too_many_races_are_a_failure(inside: Callable[..., Any], tmp_path: Path) -> None:

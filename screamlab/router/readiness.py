@@ -62,11 +62,13 @@ class Look:
 class Readiness:
     """How many starts it took until the engine worked, and how many of them were races.
 
-    `version` is the release that runs, None when its Python cannot tell.
+    `restarts` tells of every restart, of a router that had hung too. `version` is the release that
+    runs, None when its Python cannot tell.
     """
 
     starts: int
     races: int
+    restarts: int
     seconds: float
     version: str | None
 
@@ -83,16 +85,24 @@ def make_ready(
 ) -> Readiness:
     """Judge the present start; restart after a race, until the engine works.
 
-    Every start judged for the first time becomes a line of `record`. Raises `InfraError` when a
-    start fails for another reason than the race, or all `max_starts` starts were races.
+    Every start judged for the first time becomes a line of `record`. One that worked then and does
+    not now has hung since: it is ended, and counts for nothing. Raises `InfraError` when a start
+    fails for another reason than the race, or all `max_starts` starts were races.
     """
+    hung = 0
+    if record is not None and worked(record, service.invocation()):
+        look = judge_start(service, client, timeout_s=drain_s, drain_s=drain_s, logs=logs)
+        if look.outcome == "ready":
+            return Readiness(1, 0, 0, look.seconds, look.version)
+        service.restart()
+        hung = 1
     for start in range(1, max_starts + 1):
         look = judge_start(service, client, timeout_s=timeout_s, drain_s=drain_s, logs=logs)
         if record is not None:
             note_start(record, service.invocation(), look)
         _raise_if_failed(look)
         if look.outcome == "ready":
-            return Readiness(start, start - 1, look.seconds, look.version)
+            return Readiness(start, start - 1, start - 1 + hung, look.seconds, look.version)
         if start < max_starts:
             service.restart()
     raise InfraError(f"{max_starts} starts of the router in a row lost the receiver start race")
@@ -106,10 +116,11 @@ def check_ready(
     drain_s: float,
     logs: Path | None = None,
 ) -> Readiness:
-    """Judge the present start and leave it as it is; `races` is 1 when it needs a restart."""
+    """Judge the present start and leave it as it is; `restarts` is 1 when it needs one."""
     look = judge_start(service, client, timeout_s=timeout_s, drain_s=drain_s, logs=logs)
     _raise_if_failed(look)
-    return Readiness(1, int(look.outcome == "race"), look.seconds, look.version)
+    race = int(look.outcome == "race")
+    return Readiness(1, race, race, look.seconds, look.version)
 
 
 def judge_start(
@@ -168,12 +179,16 @@ def receiver_finished(logs: Path) -> bool:
     )
 
 
+def worked(record: Path, invocation: str) -> bool:
+    """Whether a start was judged before, and its engine worked."""
+    return _outcome(record, invocation) == "ready"
+
+
 def note_start(record: Path, invocation: str, look: Look) -> None:
     """Append one start to the record unless its invocation is already there."""
-    record.parent.mkdir(parents=True, exist_ok=True)
-    known = record.read_text().splitlines() if record.exists() else []
-    if any(json.loads(line)["invocation"] == invocation for line in known):
+    if _outcome(record, invocation) is not None:
         return
+    record.parent.mkdir(parents=True, exist_ok=True)
     line = {
         "t": round(time.time(), 3),
         "invocation": invocation,
@@ -185,6 +200,12 @@ def note_start(record: Path, invocation: str, look: Look) -> None:
     }
     with record.open("a") as file:
         file.write(json.dumps(line) + "\n")
+
+
+def _outcome(record: Path, invocation: str) -> str | None:
+    lines = record.read_text().splitlines() if record.exists() else []
+    outcomes = {start["invocation"]: str(start["outcome"]) for start in map(json.loads, lines)}
+    return outcomes.get(invocation)
 
 
 def _raise_if_failed(look: Look) -> None:

@@ -39,7 +39,16 @@ class Lab:
         return [str(BIN / "screamlab"), *arguments, *self.variables]
 
     def passed(self, scenario: str, run_id: str, *options: str) -> Path:
-        """The folder of a run of `scenario` at its quick scale that ended PASS.
+        """The folder of a run of `scenario` at its quick scale that ended PASS."""
+        folder, done = self.judged(scenario, run_id, *options)
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+        assert done.stdout.splitlines()[-1].startswith("PASS")
+        return folder
+
+    def judged(
+        self, scenario: str, run_id: str, *options: str
+    ) -> tuple[Path, subprocess.CompletedProcess[str]]:
+        """The folder of a run of `scenario` at its quick scale, and the command that ran it.
 
         INVALID means that the machine stalled and the lab cannot tell; it is asked again then.
         """
@@ -48,9 +57,7 @@ class Lab:
             done = run(self.screamlab("run", scenario, "--run-id", name, *options))
             if done.returncode != INVALID:
                 break
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
-        assert done.stdout.splitlines()[-1].startswith("PASS")
-        return paths.RUNS / name
+        return paths.RUNS / name, done
 
 
 def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:

@@ -21,7 +21,14 @@ import pytest
 from screamlab.errors import InfraError
 from screamlab.paths import CHECKOUT
 from screamlab.router.client import RouterClient
-from screamlab.router.readiness import ENGINE_PORTS, Look, check_ready, make_ready, note_start, probe
+from screamlab.router.readiness import (
+    ENGINE_PORTS,
+    Look,
+    check_ready,
+    make_ready,
+    note_start,
+    probe,
+)
 
 pytestmark = pytest.mark.e2e
 

@@ -24,8 +24,8 @@ from screamlab.scenario.plan import Plan, Worker, read_plan
 
 # Workers are forked this long before their window, to open sockets and render signals.
 START_LEAD_S = 4.0
-# A worker gets this long after its window to let go of a router that may not answer, and to write its
-# last lines.
+# A worker gets this long after its window to let go of a router that may not answer, and to write
+# its last lines.
 END_GRACE_S = 30.0
 # A worker whose last tick lies this close to its end is not early.
 EARLY_S = 1.5

@@ -19,6 +19,7 @@ Codec = Literal["l16", "opus", "mp3"]
 PhaseKind = Literal["null_path", "settle", "ramp", "hold", "churn", "impaired", "recover", "drain"]
 # Streams whose names begin so go straight from sender to receiver, past the router.
 NULL_PREFIX = "null/"
+PLAYOUT_MS = 100.0
 
 
 class _Strict(BaseModel):
@@ -70,7 +71,9 @@ class ReceiverStream(_Strict):
     sink: str | None = Field(default=None, description="the router's sink it hears, if any")
     rate_hz: int = 48000
     channels: int = 2
-    playout_ms: float = Field(default=100.0, description="jitter buffer of the emulated player")
+    playout_ms: float = Field(
+        default=PLAYOUT_MS, description="jitter buffer of the emulated player"
+    )
     from_s: float
     to_s: float
 

@@ -13,6 +13,7 @@ from screamlab.scenario.model import ReceiverGroup, Scenario
 from screamlab.scenario.placement import Placement, Receiving, Sending
 from screamlab.scenario.plan import (
     NULL_PREFIX,
+    PLAYOUT_MS,
     Codec,
     Endpoint,
     Heard,
@@ -30,6 +31,8 @@ ROUTER_PORTS = {"rtp": 40000, "scream": 16401}
 PAYLOAD_TYPES: dict[Codec, int] = {"l16": 127, "opus": 111}
 # VLC numbers its own streams from here and cannot be told otherwise.
 VLC_PAYLOAD_TYPE = 96
+# The jitter buffer of a player in a browser grows to about twice as much as others have.
+WEBRTC_PLAYOUT_MS = 200.0
 # Listeners that one browser carries.
 PER_BROWSER = 8
 
@@ -111,6 +114,7 @@ def receivers(
                 sink=sink,
                 from_s=min(s.stream.from_s for s in heard),
                 to_s=load_window(phases)[2],
+                playout_ms=WEBRTC_PLAYOUT_MS if group.protocol == "webrtc" else PLAYOUT_MS,
             )
             placed.append(Receiving(host.name, group.client, stream))
     return placed
@@ -165,7 +169,7 @@ def _client_for(scenario: Scenario, sender: Sending, turn: int) -> Client | None
     wanted = (sender.stream.protocol, sender.stream.codec)
     if wanted not in KINDS[sender.client].sends:
         return None
-    used = {r.client for r in scenario.receivers if (r.protocol, r.codec) == wanted}
+    used = {r.client for r in scenario.receivers if r.count and (r.protocol, r.codec) == wanted}
     able = sorted(used) or [client for client, kind in KINDS.items() if wanted in kind.hears]
     if not used and sender.client in able:
         return sender.client

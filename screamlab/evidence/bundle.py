@@ -168,6 +168,15 @@ class Bundle:
             for (host, name, _), part in zip(groups, parts, strict=False)
         }
 
+    def newest(self, subject: str) -> dict[tuple[str, str], float]:
+        """The last value of every metric of all subjects like a glob, by (subject, metric)."""
+        rows = self.query(
+            "SELECT subject, metric, arg_max(value, t) FROM series WHERE subject GLOB ? "
+            "GROUP BY ALL ORDER BY ALL",
+            subject,
+        ).fetchall()
+        return {(name, metric): float(value) for name, metric, value in rows}
+
     def query(self, sql: str, *parameters: Any) -> duckdb.DuckDBPyConnection:
         """Run SQL on the view `series` (t, at_s, host, subject, metric, value)."""
         return self._database.cursor().execute(sql, parameters)

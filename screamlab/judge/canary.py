@@ -115,6 +115,14 @@ class CanaryRun:
             if one == metric and len(t) and fnmatchcase(name, subject)
         }
 
+    def newest(self, subject: str) -> dict[tuple[str, str], float]:
+        """See `Bundle.newest`."""
+        return {
+            (name, metric): float(value[-1])
+            for (_, name, metric), (_, value) in self.data.items()
+            if len(value) and fnmatchcase(name, subject)
+        }
+
     def journal(self, host: str, unit: str | None = None) -> list[Entry]:
         """See `Bundle.journal`."""
         return [e for e in self.logged if host == ROUTER and (unit is None or e.unit == unit)]

@@ -61,6 +61,14 @@ def _router(metric: str, scale: float = 1.0) -> Callable[[Run], list[Line]]:
     return lines
 
 
+def _engine(metric: str) -> Callable[[Run], list[Line]]:
+    def lines(run: Run) -> list[Line]:
+        samples = run.series("router", metric, run.router_host)
+        return [(metric, samples)] if len(samples) else []
+
+    return lines
+
+
 def _several(*parts: Callable[[Run], list[Line]]) -> Callable[[Run], list[Line]]:
     return lambda run: [line for part in parts for line in part(run)]
 
@@ -74,11 +82,6 @@ def _family(family: str, metric: str, *, per_second: bool = False) -> Callable[[
         return found
 
     return lines
-
-
-def _api(run: Run) -> list[Line]:
-    samples = run.series("router", "api_latency_ms", run.router_host)
-    return [("api latency", samples)] if len(samples) else []
 
 
 def _short_name(subject: str) -> str:
@@ -101,7 +104,13 @@ _SPECS: tuple[Spec, ...] = (
      _several(*(_router(f"{name}_bytes", 1 / MIB) for name in ("rss", "pss", "uss")))),
     ("router-handles", "Router: threads, descriptors, sockets", "", "count", "mean",
      _several(_router("threads"), _router("descriptors"), _router("sockets"))),
-    ("api", "Router: API latency", "Slowest call of each step.", "ms", "worst", _api),
+    ("router-held", "Router: what it holds for its clients", "Paths lead from source to sink.",
+     "count", "mean",
+     _several(*(_engine(name) for name in ("sinks", "paths", "streams", "webrtc_listeners")))),
+    ("jitter-buffer", "Jitter buffer of listeners by WebRTC", "", "ms", "mean",
+     _family("webrtc", "jitter_buffer_ms")),
+    ("contacts", "SIP devices registered", "", "count", "mean", _family("sip", "contacts")),
+    ("api", "Router: API latency", "Slowest call of each step.", "ms", "worst", _engine("api_latency_ms")),
     ("received", "Packets received", "By receiver.", "per second", "mean",
      _family("receiver", "packets", per_second=True)),
     ("sent", "Packets sent", "By sender.", "per second", "mean",

@@ -23,6 +23,8 @@ from screamlab.judge.model import STATUSES, CheckResult, Status, Verdict
 from screamlab.judge.noise import floors
 from screamlab.judge.view import Run
 from screamlab.report.charts import charts
+from screamlab.report.clients import listeners, pictures, response_times, sip_failures
+from screamlab.report.hangs import hangs
 
 MOST_REASONS = 8
 MOST_FACTS = 400
@@ -75,6 +77,11 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         groups=_groups(verdict),
         statuses=[(status, verdict.count(status)) for status in STATUSES if verdict.count(status)],
         charts=drawn,
+        hangs=hangs(run),
+        response_times=response_times(run),
+        sip_failures=sip_failures(run),
+        listeners=listeners(run),
+        pictures=pictures(run),
         truth=truth_table(run),
         degradation=degradation(run),
         floors=floors(run),

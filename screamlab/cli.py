@@ -69,7 +69,11 @@ def _parser() -> argparse.ArgumentParser:
     _inventory_options(fit)
     fit.set_defaults(command=_fit)
     bench = commands.add_parser("bench", help="measure the lab's own tools against their peers")
-    bench.add_argument("what", nargs="*", help="senders, oracle, sampler (default: all)")
+    bench.add_argument(
+        "what",
+        nargs="*",
+        help="senders, oracle, sampler, main-job (default: these); clients refreshes costs.yml",
+    )
     bench.set_defaults(command=_bench)
     agent = commands.add_parser("agent", help="on a host: carry out its plan")
     agent.add_argument("plan", type=Path, help="the host's plan file; its folder is the spool")

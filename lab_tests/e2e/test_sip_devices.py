@@ -284,9 +284,8 @@ def test_a_soft_phone_calls_from_its_own_address(hosts: Hosts) -> None:
 def test_a_codec_that_the_router_does_not_take(hosts: Hosts) -> None:
     hosts.register()
     ours = (paths.CHECKOUT / "screamlab/load/sip/call.xml").read_text()
-    own = hosts.folder / "own.xml"
-    own.write_text(ours.replace("[encoding]", "PCMU/8000"))
-    phone = calling().model_copy(update={"scenario_xml": str(own)})
+    own = ours.replace("[encoding]", "PCMU/8000")
+    phone = calling().model_copy(update={"scenario_xml": own})
     hosts.play(hosts.client, worker("sipp_devices", [phone]))
     wait_for(lambda: hosts.events("worker.failed", "sip/phone"), "the refusal")
     (failed,) = hosts.events("worker.failed", "sip/phone")

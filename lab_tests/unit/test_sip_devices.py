@@ -80,7 +80,7 @@ def test_times_of_the_injection_file_are_unix_seconds() -> None:
 @pytest.mark.parametrize("codec", ["l16", "opus"])
 def test_a_call_offers_its_codec(codec: Codec) -> None:
     job = Job("phone", (calling("phone", codec),), 6000)
-    command = arguments(job, Path("devices.csv"), ["log", "errors", "statistics"])
+    command = arguments(job, Path("call.xml"), Path("devices.csv"), ["log", "errors", "statistics"])
     keys = [command[at + 1 : at + 3] for at, word in enumerate(command) if word == "-key"]
     wanted = {"l16": ("127", "L16/48000/2"), "opus": ("111", "opus/48000/2")}[codec]
     assert ["payload", wanted[0]] in keys
@@ -89,10 +89,10 @@ def test_a_call_offers_its_codec(codec: Codec) -> None:
     assert "-nostdin" in command
 
 
-def test_a_users_own_scenario_takes_the_place_of_ours() -> None:
-    job = Job("phone", (calling("phone", scenario_xml="/srv/my-call.xml"),), 6000)
-    command = arguments(job, Path("devices.csv"), ["log", "errors", "statistics"])
-    assert command[command.index("-sf") + 1] == "/srv/my-call.xml"
+def test_sipp_plays_the_scenario_it_is_given() -> None:
+    job = Job("phone", (calling("phone"),), 6000)
+    command = arguments(job, Path("own.xml"), Path("devices.csv"), ["log", "errors", "statistics"])
+    assert command[command.index("-sf") + 1] == "own.xml"
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_scenarios_use_nothing_that_they_are_not_given(scenario: str, job: Job) 
     root = ElementTree.fromstring(text)
     fields = len(injection_text(job, ZERO).split("\n")[1].split(";"))
     assert {int(number) for number in re.findall(r"\[field(\d+)\]", text)} <= set(range(fields))
-    command = arguments(job, Path("devices.csv"), ["log", "errors", "statistics"])
+    command = arguments(job, Path("call.xml"), Path("devices.csv"), ["log", "errors", "statistics"])
     keys = {command[at + 1] for at, word in enumerate(command) if word == "-key"}
     own = {"transport", "local_port", "branch", "call_number", "pid", "call_id", "cseq", "len"}
     own |= {"peer_tag_param", "next_url"}

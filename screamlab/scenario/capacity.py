@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -80,7 +79,7 @@ def refuse_overload(plans: Mapping[str, Plan], hosts: Sequence[Host]) -> None:
 
 def _demand(worker: Worker) -> Demand:
     cost = costs()[worker.kind]
-    clients = _at_once(worker.spec.get("streams") or worker.spec.get("devices") or ())
+    clients = most_at_once(worker)
     return Demand(
         kind=worker.kind,
         clients=clients,
@@ -89,8 +88,9 @@ def _demand(worker: Worker) -> Demand:
     )
 
 
-def _at_once(items: Sequence[Mapping[str, Any]]) -> int:
-    """How many of these are up at the same time."""
+def most_at_once(worker: Worker) -> int:
+    """How many of a worker's clients are up at the same time."""
+    items = worker.spec.get("streams") or worker.spec.get("devices") or ()
     begins = {item["from_s"] for item in items}
     return max((sum(i["from_s"] <= t < i["to_s"] for i in items) for t in begins), default=0)
 

@@ -6,8 +6,6 @@ cycles follow one another. All that is drawn comes from the generator that is ha
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +25,7 @@ from screamlab.load.churn.model import (
     WebrtcChurn,
     WebrtcLane,
 )
-from screamlab.scenario.devices import SIP_PORT
+from screamlab.scenario.devices import SIP_PORT, password
 from screamlab.scenario.model import ChurnGroup, Scenario
 from screamlab.scenario.placement import Placement, Sending
 from screamlab.scenario.plan import Endpoint, Phase, Worker
@@ -212,7 +210,9 @@ class _Build:
 
     def sip(self, host: Host, numbers: Sequence[int]) -> SipChurn:
         lanes = [
-            SipLane(number=lane, user=self._name(lane), password=self._password(self._name(lane)))
+            SipLane(
+                number=lane, user=self._name(lane), password=password(self.secret, self._name(lane))
+            )
             for lane in numbers
         ]
         self.found.accounts += [{"user": lane.user, "password": lane.password} for lane in lanes]
@@ -231,9 +231,6 @@ class _Build:
 
     def _is_heard(self, sender: str) -> bool:
         return sender.rpartition("-")[0] == self.group.hears
-
-    def _password(self, name: str) -> str:
-        return hmac.new(self.secret.encode(), name.encode(), hashlib.sha256).hexdigest()[:24]
 
     def _route(self, name: str, source: str, sink: Endpoint) -> None:
         """A source, a sink and a route between them, all of that name."""

@@ -53,7 +53,7 @@ def devices(
     registrar = Endpoint(address=router.data.ip, port=SIP_PORT)
     ramp_s, _, end_s = load_window(phases)
 
-    def device(name: str, address: str, from_s: float, to_s: float) -> SipDevice:
+    def device(name: str, group: str, address: str, from_s: float, to_s: float) -> SipDevice:
         return SipDevice(
             name=name,
             address=address,
@@ -63,6 +63,7 @@ def devices(
             password=password(secret, name),
             from_s=from_s,
             to_s=to_s,
+            scenario_xml=scenario.sipp_xml.get(group),
         )
 
     found = []
@@ -70,7 +71,8 @@ def devices(
         if KINDS[sender.client].calls:
             media = sender.stream
             from_s, to_s = media.from_s - BEFORE_CALL_S, media.to_s + AFTER_CALL_S
-            calling = device(media.name, media.local.address, max(0.0, from_s), to_s)
+            of = media.name.rpartition("-")[0]
+            calling = device(media.name, of, media.local.address, max(0.0, from_s), to_s)
             calling = calling.model_copy(update={"media": media})
             found.append(Placed(sender.host, sender.client, calling))
     present = [
@@ -80,7 +82,8 @@ def devices(
     ]
     for turn, (group, name) in enumerate(present):
         host = placement.in_turn(turn)
-        found.append(Placed(host.name, group.client, device(name, host.data.ip, ramp_s, end_s)))
+        own = device(name, group.name, host.data.ip, ramp_s, end_s)
+        found.append(Placed(host.name, group.client, own))
     return found
 
 
@@ -94,4 +97,5 @@ def registrar(
 
 
 def password(secret: str, name: str) -> str:
+    """The password of a device or lane, the same for the same secret and name."""
     return hmac.new(secret.encode(), name.encode(), hashlib.sha256).hexdigest()[:24]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
+from xml.etree import ElementTree
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -69,6 +70,7 @@ class SenderGroup(_StreamGroup):
 
     does = "sends"
     announce: bool = Field(default=False, description="by SAP, as old routers need for RTP")
+    xml: str | None = Field(default=None, description="sipp: a scenario file of one's own")
 
 
 class ReceiverGroup(_StreamGroup):
@@ -89,6 +91,7 @@ class DeviceGroup(_Strict):
     name: str = Field(pattern=NAME)
     client: Literal["sipp"] = "sipp"
     count: int = Field(ge=0)
+    xml: str | None = Field(default=None, description="a sipp scenario file of one's own")
 
 
 class ChurnGroup(_Strict):
@@ -143,6 +146,7 @@ class Scenario(_Strict):
     churn: tuple[ChurnGroup, ...] = ()
     impairments: tuple[ImpairmentSpec, ...] = ()
     schedules: dict[str, Schedule] = Field(default={}, description="by profile; never in the file")
+    sipp_xml: dict[str, str] = Field(default={}, description="by group; never in the file")
     watch: Watch = Watch()
     checks: tuple[dict[str, Any], ...] = Field(min_length=1)
 
@@ -165,7 +169,8 @@ def load_scenario(path: Path, scale: str, settings: Iterable[str] = ()) -> Scena
             message = f"there is no such key; known here: {_known_keys(first['loc'])}"
         raise scaled.error(first["loc"], message) from error
     _validate_across(scenario, scaled)
-    return scenario.model_copy(update={"schedules": _schedules(scenario, scaled)})
+    found = {"schedules": _schedules(scenario, scaled), "sipp_xml": _sipp_xml(scenario, scaled)}
+    return scenario.model_copy(update=found)
 
 
 def find_scenario(name: str, folder: Path) -> Path:
@@ -251,6 +256,26 @@ def _validate_churn(scenario: Scenario, source: Source) -> None:
             raise source.error(("churn", at, "hears"), message)
         if not 0 < group.hold_seconds[0] <= group.hold_seconds[1]:
             raise source.error(("churn", at, "hold_seconds"), "is not [least, most] above zero")
+
+
+def _sipp_xml(scenario: Scenario, source: Source) -> dict[str, str]:
+    """The sipp scenarios of one's own, by group; their paths begin at the scenario's folder."""
+    found = {}
+    for part in ("senders", "devices"):
+        for at, group in enumerate(getattr(scenario, part)):
+            if group.xml is None:
+                continue
+            where = (part, at, "xml")
+            if group.client != "sipp":
+                raise source.error(where, f"a {group.client} client plays no sipp scenario")
+            file = source.path.parent / group.xml
+            try:
+                found[group.name] = file.read_text(encoding="utf-8")
+                ElementTree.fromstring(found[group.name])
+            except (OSError, UnicodeDecodeError, ElementTree.ParseError) as error:
+                reason = getattr(error, "strerror", None) or error
+                raise source.error(where, f"{file} is no sipp scenario: {reason}") from error
+    return found
 
 
 def _schedules(scenario: Scenario, source: Source) -> dict[str, Schedule]:

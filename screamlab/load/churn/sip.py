@@ -46,8 +46,7 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
 
 def job(churn: SipChurn, context: WorkerContext) -> Job:
     """What sipp is to do: one device per cycle, with the credentials of the cycle's lane."""
-    scenario = context.directory / f"churn-{churn.group}.xml"
-    scenario.write_text(register_xml(churn.limit_s))
+    scenario = register_xml(churn.limit_s)
     lanes = {lane.number: lane for lane in churn.lanes}
     devices = tuple(
         SipDevice(
@@ -59,7 +58,7 @@ def job(churn: SipChurn, context: WorkerContext) -> Job:
             password=lanes[cycle.lane].password,
             from_s=cycle.from_s,
             to_s=cycle.to_s + _LEAVE_S,
-            scenario_xml=str(scenario),
+            scenario_xml=scenario,
         )
         for cycle in churn.cycles
     )

@@ -30,7 +30,7 @@ class SipDevice(BaseModel):
     to_s: float
     media: SenderStream | None = Field(default=None, description="None: presence only")
     scenario_xml: str | None = Field(
-        default=None, description="sipp: a scenario file of the user's own, on the host"
+        default=None, description="sipp: the text of a scenario of the user's own"
     )
 
     @model_validator(mode="after")

@@ -51,12 +51,13 @@ class Sipp:
         self._secrets = tempfile.TemporaryDirectory(prefix="screamlab-sipp-")
         injection = Path(self._secrets.name) / "devices.csv"
         injection.write_text(injection_text(job, zero))
+        scenario = _scenario(job, Path(self._secrets.name))
         pipes = [os.pipe2(os.O_CLOEXEC) for _ in range(3)]
         self.pipes = tuple(ours for ours, _ in pipes)
         theirs = [theirs for _, theirs in pipes]
         self._said = directory / f"sipp-{job.name}.log"
         self._torn = {"log": "", "statistics": ""}
-        command = arguments(job, injection, [f"/dev/fd/{end}" for end in theirs])
+        command = arguments(job, scenario, injection, [f"/dev/fd/{end}" for end in theirs])
         with self._said.open("ab") as output:
             self.process = subprocess.Popen(
                 [EXECUTABLE, *command],
@@ -70,8 +71,7 @@ class Sipp:
             os.close(end)
         for end in self.pipes:
             os.set_blocking(end, False)
-        scenario = Path(_scenario(job)).stem
-        self._times = directory / f"{scenario}_{self.process.pid}_rtt.csv"
+        self._times = directory / f"{scenario.stem}_{self.process.pid}_rtt.csv"
         self._times_read = 0
 
     def lines(self, stream: str, text: str) -> list[str]:
@@ -150,13 +150,13 @@ def _line(device: SipDevice, job: Job, zero: float) -> str:
     return ";".join(fields)
 
 
-def arguments(job: Job, injection: Path, outputs: Sequence[str]) -> list[str]:
+def arguments(job: Job, scenario: Path, injection: Path, outputs: Sequence[str]) -> list[str]:
     """sipp's command line; `outputs` are where log, errors and statistics go."""
     first = job.devices[0]
     count = str(len(job.devices))
     log, errors, statistics = outputs
     options: dict[str, str] = {
-        "-sf": _scenario(job),
+        "-sf": str(scenario),
         "-oocsf": str(_HERE / "options.xml"),
         "-inf": str(injection),
         "-i": first.address,
@@ -187,9 +187,14 @@ def arguments(job: Job, injection: Path, outputs: Sequence[str]) -> list[str]:
     return [registrar, *_flat(options), *flags, *_keys(keys)]
 
 
-def _scenario(job: Job) -> str:
+def _scenario(job: Job, folder: Path) -> Path:
+    """The file sipp plays; the text of a user's own is put into `folder`."""
     own = job.devices[0].scenario_xml
-    return own or str(_HERE / ("call.xml" if job.media_codec else "presence.xml"))
+    if own is None:
+        return _HERE / ("call.xml" if job.media_codec else "presence.xml")
+    file = folder / f"{job.name}.xml"
+    file.write_text(own)
+    return file
 
 
 def _flat(options: Mapping[str, str]) -> list[str]:

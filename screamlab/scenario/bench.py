@@ -1,0 +1,105 @@
+"""``screamlab bench clients``: what each kind of client costs its host, in the local lab."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from screamlab.errors import InfraError
+from screamlab.evidence.bundle import Bundle
+from screamlab.judge.view import Run
+from screamlab.paths import CHECKOUT, RUNS
+from screamlab.scenario.capacity import Cost, costs, most_at_once
+
+SCENARIO = "client-costs"
+COSTS_FILE = CHECKOUT / "screamlab" / "scenario" / "costs.yml"
+MIB = 1 << 20
+_LIGHT_SENDERS = ("gstreamer", "ffmpeg", "vlc", "sipp", "baresip")
+_LIGHT_RECEIVERS = ("to-native", "to-gstreamer", "to-ffmpeg", "to-vlc")
+# One run each: few at a time, so that the processors are not what limits them.
+ROUNDS: tuple[tuple[str, ...], ...] = (
+    ("senders.native.count=3", *(f"senders.{name}.count=1" for name in _LIGHT_SENDERS)),
+    tuple(f"senders.{name}.count=3" for name in _LIGHT_SENDERS),
+    tuple(f"receivers.{name}.count=1" for name in _LIGHT_RECEIVERS),
+    tuple(f"receivers.{name}.count=3" for name in _LIGHT_RECEIVERS),
+    ("receivers.to-chromium.count=3",),
+    ("receivers.to-aiortc.count=3", "receivers.to-page.count=1"),
+)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one worker with `clients` took in the hold: mean per cent of one core, and MiB."""
+
+    clients: int
+    cpu_percent: float
+    mib: float
+
+
+def measure() -> dict[str, tuple[Cost | None, Cost]]:
+    """Run all `ROUNDS`, write ``costs.yml``; for each kind of worker its old and its new cost.
+
+    `InfraError` when a run did not come to a verdict.
+    """
+    from screamlab.cli import main
+
+    used: dict[str, list[Usage]] = defaultdict(list)
+    for number, counts in enumerate(ROUNDS, start=1):
+        run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-{SCENARIO}-{number}"
+        settings = [part for setting in counts for part in ("--set", setting)]
+        down = ["--down"] if number == len(ROUNDS) else []
+        code = main(["run", SCENARIO, "--run-id", run_id, *settings, *down])
+        if code:
+            raise InfraError(f"run {run_id} ended with exit code {code}, nothing is measured")
+        with Bundle(RUNS / run_id) as bundle:
+            for kind, usage in usages(bundle):
+                used[kind].append(usage)
+    old, new = costs(), {kind: cost(found) for kind, found in used.items()}
+    write(COSTS_FILE, {**old, **new})
+    return {kind: (old.get(kind), new[kind]) for kind in sorted(new)}
+
+
+def usages(bundle: Bundle) -> Iterator[tuple[str, Usage]]:
+    """What the workers of a run took in its hold, by their kind."""
+    (hold,) = Run(bundle).phase("hold")
+    window = (hold.from_s, hold.to_s)
+    for host, plan in bundle.plans.items():
+        for worker in plan.workers:
+            clients = most_at_once(worker)
+            subject = f"process/worker/{worker.name}"
+            cpu = bundle.series(subject, "cpu_percent", *window).get((host, subject))
+            pss = bundle.series(subject, "pss_bytes", *window).get((host, subject))
+            if clients and cpu and pss:
+                mib = float(np.median(pss.value)) / MIB
+                yield worker.kind, Usage(clients, float(np.mean(cpu.value)), mib)
+
+
+def cost(used: Sequence[Usage]) -> Cost:
+    """The cost that explains what workers of one kind took, memory by least squares.
+
+    Workers that all had as many clients tell no base apart; it is in the client's share then.
+    """
+    clients = np.array([usage.clients for usage in used], dtype=float)
+    mib = np.array([usage.mib for usage in used])
+    slope, base = mib.sum() / clients.sum(), 0.0
+    if np.ptp(clients):
+        slope, base = np.polyfit(clients, mib, 1)
+    cpu = sum(usage.cpu_percent for usage in used) / clients.sum()
+    return Cost(
+        cpu_percent=round(cpu, 1), mib=round(max(0.0, slope)), base_mib=round(max(0.0, base))
+    )
+
+
+def write(file: Path, table: Mapping[str, Cost]) -> None:
+    """Write the table under the comment that stands at the file's head."""
+    head = [line for line in file.read_text().splitlines() if line.startswith(("#", "---"))]
+    rows = [
+        f"{kind}: {{cpu_percent: {c.cpu_percent:g}, mib: {c.mib:g}, base_mib: {c.base_mib:g}}}"
+        for kind, c in table.items()
+    ]
+    file.write_text("\n".join([*head, *rows]) + "\n")

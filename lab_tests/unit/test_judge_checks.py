@@ -186,6 +186,10 @@ FAULTS: dict[str, tuple[Plant, set[str], str]] = {
         lambda run: run.log(HOLD_AT, "accept: Too many open files"),
         {"log.exhaustion"}, "Too many open files",
     ),
+    "overflow": (
+        lambda run: run.log(HOLD_AT, "[WARNING:x]C++ log queue overflow. Oldest dropped."),
+        {"log.exhaustion"}, "log queue overflow",
+    ),
     "lost start": (
         lambda run: _starts(run, '{"t": 4, "outcome": "race", "stuck": [40000], "seconds": 5}'),
         {"router.starts"}, "nobody read UDP 40000",
@@ -291,6 +295,17 @@ def test_a_dropout_while_the_sender_overran_is_not_charged(run: CanaryRun) -> No
     result = result_of(run, "audio.dropouts", RTP)
     assert result.status == "pass"
     assert "0 dropouts" in result.reason and "overran by 80.0 ms" in result.reason
+
+
+@pytest.mark.parametrize(
+    "line,status", [("log queue overflow", "pass"), ("Too many open files", "fail")]
+)
+def test_a_queue_may_overflow_while_the_lab_is_held_up_but_nothing_may_run_out(
+    run: CanaryRun, line: str, status: str
+) -> None:
+    run.log(HOLD_AT, line)
+    _overrun(run, HOLD_AT)
+    assert result_of(run, "log.exhaustion", "screamrouter.service").status == status
 
 
 def test_a_lab_at_fault_most_of_the_time_cannot_tell(run: CanaryRun) -> None:

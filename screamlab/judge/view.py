@@ -199,6 +199,16 @@ class Run:
         return stream.hosts | self.middle | ({self.router_host} if self.router_host else set())
 
     @cached_property
+    def beside_router(self) -> frozenset[str]:
+        """The router's host and those on the same kernel: what holds one up holds up the others."""
+        router = self.router_host
+        return frozenset(
+            host
+            for host in self.plans
+            if router and (host == router or self.share_kernel((host, router)))
+        )
+
+    @cached_property
     def middle(self) -> frozenset[str]:
         """The hosts that lie on the links of others: impairment points in the network."""
         return frozenset(

@@ -11,9 +11,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
 from screamlab.evidence.journal import Entry
+from screamlab.judge.faults import charged
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run
+from screamlab.judge.windows import Window, Windows, contains
 
 PATTERNS = Path(__file__).with_name("log_patterns.yml")
 _SHOWN = 120
@@ -29,6 +31,7 @@ class Patterns(BaseModel):
     error: tuple[re.Pattern[str], ...]
     allowed: tuple[re.Pattern[str], ...]
     exhaustion: tuple[re.Pattern[str], ...]
+    stall: tuple[re.Pattern[str], ...]
 
 
 @lru_cache(maxsize=1)
@@ -82,9 +85,18 @@ def exhaustion(run: Run, params: Exhaustion) -> list[CheckResult]:
     lines = run.journal(params.unit)
     if lines is None:
         return [grade.unknown(params.unit, "its journal is not in the run folder")]
-    bad = [line for line in lines if _matches(patterns().exhaustion, line.message)]
-    reason = f"{len(bad)} of {len(lines)} lines tell of exhaustion{_most(run, bad)}"
-    return [grade.at_most(params.unit, len(bad), params.max_lines, "lines", len(lines), reason)]
+    known = patterns()
+    bad = [line for line in lines if _matches(known.exhaustion, line.message)]
+    stall = [line for line in lines if _matches(known.stall, line.message)]
+
+    def evaluate(windows: Windows) -> CheckResult:
+        told = [*bad, *(line for line in stall if contains(windows, line.t - run.zero))]
+        told.sort(key=lambda line: line.t)
+        reason = f"{len(told)} of {len(lines)} lines tell of exhaustion{_most(run, told)}"
+        return grade.at_most(params.unit, len(told), params.max_lines, "lines", len(lines), reason)
+
+    whole = (Window(0.0, run.duration_s),)
+    return [charged(run.faults, run.beside_router, whole, evaluate)]
 
 
 def _matches(expressions: tuple[re.Pattern[str], ...], text: str) -> bool:

@@ -43,11 +43,10 @@ def charged(
     if not excuses:
         return result
     clean = subtract(windows, merge(fault.window for fault in excuses))
-    again = evaluate(clean)
-    if again.status == "fail":
-        return again
     left_out_s = length_s(windows) - length_s(clean)
     told = f"{left_out_s:.0f} s left out for the lab's own faults, first: {excuses[0].reason}"
-    if again.status == "pass" and length_s(clean) >= MIN_CLEAN_SHARE * length_s(windows):
-        return again.but(reason=f"{again.reason}; {told}")
+    if length_s(clean) >= MIN_CLEAN_SHARE * length_s(windows):
+        again = evaluate(clean)
+        if again.status in {"pass", "fail"}:
+            return again.but(reason=f"{again.reason}; {told}")
     return result.but(status="invalid", reason=f"{result.reason}; {told}")

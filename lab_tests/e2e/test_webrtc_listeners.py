@@ -196,7 +196,12 @@ class Listening:
         return [one for one in self._read("events") if one["kind"].startswith(kind)]
 
     def last(self, subject: str) -> Record:
-        return [one["values"] for one in self._read("series") if one["subject"] == subject][-1]
+        """The newest value of each metric; a second without sound has not all of them."""
+        newest: Record = {}
+        for one in self._read("series"):
+            if one["subject"] == subject:
+                newest.update(one["values"])
+        return newest
 
     def heard(self, *names: str) -> bool:
         """Whether each was heard in the newest two seconds."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from screamlab.judge.model import CheckResult
 from screamlab.judge.windows import Window, Windows, intersect, length_s, merge, subtract
 
-# The share of the time that must have been free of faults for a check to pass on it.
+# The share of the time that must have been free of faults for a check to be judged by it.
 MIN_CLEAN_SHARE = 0.5
 
 Evaluate = Callable[[Windows], CheckResult]

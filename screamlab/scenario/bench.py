@@ -15,10 +15,12 @@ from screamlab.evidence.bundle import Bundle
 from screamlab.judge.view import Run
 from screamlab.paths import CHECKOUT, RUNS
 from screamlab.scenario.capacity import Cost, costs, most_at_once
+from screamlab.scenario.clients import KINDS
 
 SCENARIO = "client-costs"
 COSTS_FILE = CHECKOUT / "screamlab" / "scenario" / "costs.yml"
 MIB = 1 << 20
+PLAYERS = frozenset(worker for kind in KINDS.values() for worker in (kind.sender, kind.receiver))
 _LIGHT_SENDERS = ("gstreamer", "ffmpeg", "vlc", "sipp", "baresip")
 _LIGHT_RECEIVERS = ("to-native", "to-gstreamer", "to-ffmpeg", "to-vlc")
 # One run each: few at a time, so that the processors are not what limits them.
@@ -70,6 +72,8 @@ def usages(bundle: Bundle) -> Iterator[tuple[str, Usage]]:
     window = (hold.from_s, hold.to_s)
     for host, plan in bundle.plans.items():
         for worker in plan.workers:
+            if worker.kind not in PLAYERS:
+                continue
             clients = most_at_once(worker)
             subject = f"process/worker/{worker.name}"
             cpu = bundle.series(subject, "cpu_percent", *window).get((host, subject))

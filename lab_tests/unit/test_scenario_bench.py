@@ -4,15 +4,31 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import yaml
 
-from screamlab.scenario.bench import COSTS_FILE, Usage, cost, write
+from screamlab.judge.canary import CLIENTS, CanaryRun
+from screamlab.judge.view import Run
+from screamlab.scenario.bench import COSTS_FILE, MIB, Usage, cost, usages, write
 from screamlab.scenario.capacity import Cost, costs
 
 
 def test_the_base_is_told_from_the_share_of_each_client() -> None:
     found = cost([Usage(1, 10.0, 150.0), Usage(2, 21.0, 200.0), Usage(3, 29.0, 250.0)])
     assert found == Cost(cpu_percent=10.0, mib=50, base_mib=100)
+
+
+def test_what_workers_take_in_the_hold_is_read_from_the_run() -> None:
+    run = CanaryRun()
+    t = np.arange(0.0, run.duration_s)
+    for host in CLIENTS:
+        for worker in run.plans[host].workers:
+            subject, in_hold = f"process/worker/{worker.name}", (t >= 20) & (t < 60)
+            run.put(host, subject, "cpu_percent", t, np.where(in_hold, 3.0, 90.0))
+            run.put(host, subject, "pss_bytes", t, 50.0 * MIB)
+    found = list(usages(Run(run)))
+    assert {kind for kind, _ in found} == {"native_sender", "native_receiver"}
+    assert {usage for _, usage in found} == {Usage(1, 3.0, 50.0)}
 
 
 def test_where_all_had_as_many_there_is_no_base() -> None:

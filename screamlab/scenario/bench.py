@@ -59,28 +59,28 @@ def measure() -> dict[str, tuple[Cost | None, Cost]]:
         if code:
             raise InfraError(f"run {run_id} ended with exit code {code}, nothing is measured")
         with Bundle(RUNS / run_id) as bundle:
-            for kind, usage in usages(bundle):
+            for kind, usage in usages(Run(bundle)):
                 used[kind].append(usage)
     old, new = costs(), {kind: cost(found) for kind, found in used.items()}
     write(COSTS_FILE, {**old, **new})
     return {kind: (old.get(kind), new[kind]) for kind in sorted(new)}
 
 
-def usages(bundle: Bundle) -> Iterator[tuple[str, Usage]]:
+def usages(run: Run) -> Iterator[tuple[str, Usage]]:
     """What the workers of a run took in its hold, by their kind."""
-    (hold,) = Run(bundle).phase("hold")
-    window = (hold.from_s, hold.to_s)
-    for host, plan in bundle.plans.items():
+    hold = run.phase("hold")
+    for host, plan in run.plans.items():
         for worker in plan.workers:
             if worker.kind not in PLAYERS:
                 continue
             clients = most_at_once(worker)
-            subject = f"process/worker/{worker.name}"
-            cpu = bundle.series(subject, "cpu_percent", *window).get((host, subject))
-            pss = bundle.series(subject, "pss_bytes", *window).get((host, subject))
-            if clients and cpu and pss:
-                mib = float(np.median(pss.value)) / MIB
-                yield worker.kind, Usage(clients, float(np.mean(cpu.value)), mib)
+            cpu, pss = (
+                run.series(f"process/worker/{worker.name}", metric, host).within(hold).value
+                for metric in ("cpu_percent", "pss_bytes")
+            )
+            if clients and len(cpu) and len(pss):
+                mib = float(np.median(pss)) / MIB
+                yield worker.kind, Usage(clients, float(np.mean(cpu)), mib)
 
 
 def cost(used: Sequence[Usage]) -> Cost:

@@ -9,6 +9,7 @@ short_description: Install Python packages for another interpreter into one tar
 description:
   - Runs on the controller. Installs requirements, and all they need, for the named Python and
     machine, with the package of a checkout when asked to, and keeps them as one tar in a cache.
+  - In check mode it does the same, since what follows is told by the tar and no host is changed.
 options:
   requirements:
     description: Requirement specifiers (PEP 508).
@@ -81,7 +82,7 @@ def argument_spec() -> dict:
 
 def main() -> None:
     """Look in the cache, install what is missing."""
-    module = AnsibleModule(argument_spec=argument_spec())
+    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
     if python_site is None:
         module.fail_json(msg=missing_required_lib("screamlab"))
     asked = module.params

@@ -40,12 +40,17 @@ def patterns() -> Patterns:
     return Patterns.model_validate(yaml.safe_load(PATTERNS.read_text(encoding="utf-8")))
 
 
-class Errors(Params):
+class Journal(Params):
+    """The unit whose journal is read; its lines are the samples."""
+
+    unit: str = "screamrouter.service"
+    min_samples: int = Field(default=1, ge=1)
+
+
+class Errors(Journal):
     """Lines at error level or above a minute, those that are known to be harmless left out."""
 
     max_per_minute: float = Field(default=1.0, ge=0)
-    unit: str = "screamrouter.service"
-    min_samples: int = Field(default=1, ge=1)
 
 
 @check("log.errors", Errors)
@@ -70,12 +75,10 @@ def errors(run: Run, params: Errors) -> list[CheckResult]:
     ]
 
 
-class Exhaustion(Params):
+class Exhaustion(Journal):
     """Lines that tell of a resource running out."""
 
     max_lines: int = Field(default=0, ge=0)
-    unit: str = "screamrouter.service"
-    min_samples: int = Field(default=1, ge=1)
 
 
 @check("log.exhaustion", Exhaustion)

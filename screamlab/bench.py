@@ -62,7 +62,8 @@ def _clients() -> Figures:
 
     return {
         f"{kind}: per client, and once": (
-            f"{new.cpu_percent:g} % of a core, {new.mib:g} MiB, {new.base_mib:g} MiB"
+            f"{new.cpu_percent:g} % of a core and {new.mib:g} MiB, "
+            f"{new.base_cpu_percent:g} % and {new.base_mib:g} MiB"
             + (f"; processor {new.cpu_percent / old.cpu_percent:.2f} of before" if old else "")
         )
         for kind, (old, new) in measure().items()

@@ -14,8 +14,13 @@ from screamlab.scenario.capacity import Cost, costs
 
 
 def test_the_base_is_told_from_the_share_of_each_client() -> None:
-    found = cost([Usage(1, 10.0, 150.0), Usage(2, 21.0, 200.0), Usage(3, 29.0, 250.0)])
-    assert found == Cost(cpu_percent=10.0, mib=50, base_mib=100)
+    found = cost([Usage(1, 12.0, 150.0), Usage(2, 20.0, 200.0), Usage(3, 28.0, 250.0)])
+    assert found == Cost(cpu_percent=8.0, mib=50, base_cpu_percent=4.0, base_mib=100)
+
+
+def test_more_clients_that_take_less_are_no_gain() -> None:
+    found = cost([Usage(1, 3.0, 28.0), Usage(2, 5.0, 24.0)])
+    assert found == Cost(cpu_percent=2.0, mib=0, base_cpu_percent=1.0, base_mib=26)
 
 
 def test_what_workers_take_in_the_hold_is_read_from_the_run() -> None:

@@ -42,7 +42,8 @@ def test_every_kind_of_client_has_a_cost_and_a_worker() -> None:
 def test_only_what_is_up_at_once_counts() -> None:
     (one,) = demands(plan("a", [(0, 3), (3, 9), (4, 9)]))
     assert one.clients == 2
-    assert one.cpu_percent == 2 * costs()["gst_sender"].cpu_percent
+    cost = costs()["gst_sender"]
+    assert one.cpu_percent == cost.base_cpu_percent + 2 * cost.cpu_percent
 
 
 def test_too_much_for_one_host_is_refused() -> None:

@@ -29,6 +29,7 @@ ROUNDS: tuple[tuple[str, ...], ...] = (
     tuple(f"senders.{name}.count=3" for name in _LIGHT_SENDERS),
     tuple(f"receivers.{name}.count=1" for name in _LIGHT_RECEIVERS),
     tuple(f"receivers.{name}.count=3" for name in _LIGHT_RECEIVERS),
+    ("receivers.to-chromium.count=1", "receivers.to-aiortc.count=1"),
     ("receivers.to-chromium.count=3",),
     ("receivers.to-aiortc.count=3", "receivers.to-page.count=1"),
 )
@@ -84,26 +85,35 @@ def usages(run: Run) -> Iterator[tuple[str, Usage]]:
 
 
 def cost(used: Sequence[Usage]) -> Cost:
-    """The cost that explains what workers of one kind took, memory by least squares.
+    """The cost that explains best what workers of one kind took."""
+    clients = [usage.clients for usage in used]
+    cpu_percent, base_cpu_percent = _line(clients, [usage.cpu_percent for usage in used])
+    mib, base_mib = _line(clients, [usage.mib for usage in used])
+    return Cost(
+        cpu_percent=round(cpu_percent, 1),
+        mib=round(mib),
+        base_cpu_percent=round(base_cpu_percent, 1),
+        base_mib=round(base_mib),
+    )
+
+
+def _line(clients: Sequence[int], took: Sequence[float]) -> tuple[float, float]:
+    """What each client takes and what the worker takes by itself, by non-negative least squares.
 
     Workers that all had as many clients tell no base apart; it is in the client's share then.
     """
-    clients = np.array([usage.clients for usage in used], dtype=float)
-    mib = np.array([usage.mib for usage in used])
-    slope, base = mib.sum() / clients.sum(), 0.0
-    if np.ptp(clients):
-        slope, base = np.polyfit(clients, mib, 1)
-    cpu = sum(usage.cpu_percent for usage in used) / clients.sum()
-    return Cost(
-        cpu_percent=round(cpu, 1), mib=round(max(0.0, slope)), base_mib=round(max(0.0, base))
-    )
+    from scipy.optimize import nnls
+
+    bases = np.full(len(clients), float(len(set(clients)) > 1))
+    (share, base), _ = nnls(np.column_stack([clients, bases]), np.asarray(took))
+    return float(share), float(base)
 
 
 def write(file: Path, table: Mapping[str, Cost]) -> None:
     """Write the table under the comment that stands at the file's head."""
     head = [line for line in file.read_text().splitlines() if line.startswith(("#", "---"))]
     rows = [
-        f"{kind}: {{cpu_percent: {c.cpu_percent:g}, mib: {c.mib:g}, base_mib: {c.base_mib:g}}}"
-        for kind, c in table.items()
+        f"{kind}: {{{', '.join(f'{name}: {value:g}' for name, value in one)}}}"
+        for kind, one in table.items()
     ]
     file.write_text("\n".join([*head, *rows]) + "\n")

@@ -19,12 +19,13 @@ COSTS = resources.files("screamlab.scenario").joinpath("costs.yml")
 
 
 class Cost(BaseModel):
-    """Of one client: per cent of one core, and MiB; `base_mib` once for its worker."""
+    """Of one client: per cent of one core, and MiB; what begins with `base` once for its worker."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     cpu_percent: float = Field(ge=0)
     mib: float = Field(ge=0)
+    base_cpu_percent: float = Field(default=0.0, ge=0)
     base_mib: float = Field(default=0.0, ge=0)
 
 
@@ -83,7 +84,7 @@ def _demand(worker: Worker) -> Demand:
     return Demand(
         kind=worker.kind,
         clients=clients,
-        cpu_percent=clients * cost.cpu_percent,
+        cpu_percent=cost.base_cpu_percent + clients * cost.cpu_percent,
         mib=cost.base_mib + clients * cost.mib,
     )
 

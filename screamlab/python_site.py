@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import platform
 import shutil
 import subprocess
 import sys
@@ -30,6 +31,10 @@ class Target:
 
     python: str
     machine: str
+
+
+OWN = Target(".".join(platform.python_version_tuple()[:2]), platform.machine())
+"""The controller's own interpreter."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +110,26 @@ def _build_wheel(checkout: Path, scratch: Path) -> Path:
 def _install(
     requirements: Sequence[str], target: Target, constraints: Path | None, folder: Path
 ) -> None:
-    _pip(
-        "install",
-        "--only-binary=:all:",
-        f"--python-version={target.python}",
-        *(f"--platform={platform}_{target.machine}" for platform in _PLATFORMS),
+    wanted = [
         f"--target={folder}",
         *([f"--constraint={constraints}"] if constraints else []),
         *requirements,
-    )
+    ]
+    platforms = [f"--platform={name}_{target.machine}" for name in _PLATFORMS]
+    try:
+        _pip(
+            "install",
+            "--only-binary=:all:",
+            f"--python-version={target.python}",
+            *platforms,
+            *wanted,
+        )
+    except InfraError:
+        if target != OWN:
+            raise
+        # What has no wheel, as netifaces of old routers, can be built for one like ours.
+        shutil.rmtree(folder, ignore_errors=True)
+        _pip("install", "--prefer-binary", *wanted)
 
 
 def _pip(*arguments: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from screamlab.errors import InfraError
 from screamlab.paths import CHECKOUT
-from screamlab.python_site import Target, python_site
+from screamlab.python_site import OWN, Target, python_site
 
 TARGET = Target("3.12", "x86_64")
 
@@ -28,6 +28,13 @@ def test_made_once_for_the_hosts_interpreter(tmp_path: Path) -> None:
     assert (again.archive, again.created) == (made.archive, False)
     other = Target("3.11", "x86_64")
     assert python_site(["PyYAML"], other, cache=tmp_path, constraints=lock).digest != made.digest
+
+
+def test_what_has_no_wheel_is_built_for_an_interpreter_like_ours_alone(tmp_path: Path) -> None:
+    made = python_site(["docopt==0.6.2"], OWN, cache=tmp_path)
+    assert "./docopt.py" in names(made.archive)
+    with pytest.raises(InfraError, match="docopt==0.6.2"):
+        python_site(["docopt==0.6.2"], Target("3.9", "x86_64"), cache=tmp_path)
 
 
 def test_a_version_that_does_not_exist_is_named_and_leaves_nothing(tmp_path: Path) -> None:

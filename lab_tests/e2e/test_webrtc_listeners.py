@@ -19,7 +19,7 @@ import pytest
 
 from screamlab.agent.workers import command
 from screamlab.paths import CHECKOUT
-from screamlab.python_site import Target, python_site
+from screamlab.python_site import OWN, python_site
 from screamlab.scenario.plan import Endpoint, Heard, Plan, ReceiverStream, SenderStream, Worker
 
 pytestmark = pytest.mark.e2e
@@ -323,8 +323,7 @@ def test_a_killed_listener_is_forgotten_and_others_come_and_go(
 
 
 def _unpack(requirements: list[str], folder: Path) -> None:
-    target = Target(".".join(map(str, sys.version_info[:2])), os.uname().machine)
-    site = python_site(requirements, target, cache=CACHE, constraints=LOCK)
+    site = python_site(requirements, OWN, cache=CACHE, constraints=LOCK)
     with tarfile.open(site.archive) as archive:
         archive.extractall(folder, filter="tar")
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from screamlab.paths import CHECKOUT
-from screamlab.python_site import Target, python_site
+from screamlab.python_site import OWN, python_site
 
 pytestmark = pytest.mark.e2e
 
@@ -137,9 +137,8 @@ def namespace() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def router(namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Router]:
-    target = Target(".".join(map(str, sys.version_info[:2])), os.uname().machine)
     lock = CHECKOUT / "requirements.lock"
-    site = python_site([f"screamrouter=={VERSION}"], target, cache=CACHE, constraints=lock)
+    site = python_site([f"screamrouter=={VERSION}"], OWN, cache=CACHE, constraints=lock)
     packages = tmp_path_factory.mktemp("packages")
     with tarfile.open(site.archive) as archive:
         archive.extractall(packages, filter="tar")

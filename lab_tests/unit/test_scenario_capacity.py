@@ -8,7 +8,7 @@ from screamlab.agent.workers import KINDS as WORKERS
 from screamlab.errors import BadInput
 from screamlab.inventory import Host, host_from_vars
 from screamlab.scenario.capacity import costs, demands, refuse_overload
-from screamlab.scenario.clients import KINDS
+from screamlab.scenario.clients import players
 from screamlab.scenario.plan import Plan, Worker
 
 
@@ -34,9 +34,8 @@ def plan(name: str, windows: list[tuple[float, float]], kind: str = "gst_sender"
 
 
 def test_every_kind_of_client_has_a_cost_and_a_worker() -> None:
-    kinds = {k for kind in KINDS.values() for k in (kind.sender, kind.receiver) if k}
-    assert costs().keys() == kinds
-    assert kinds <= WORKERS.keys()
+    assert costs().keys() == players().keys()
+    assert players().keys() <= WORKERS.keys()
 
 
 def test_only_what_is_up_at_once_counts() -> None:

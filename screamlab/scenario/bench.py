@@ -15,12 +15,11 @@ from screamlab.evidence.bundle import Bundle
 from screamlab.judge.view import Run
 from screamlab.paths import CHECKOUT, RUNS
 from screamlab.scenario.capacity import Cost, costs, most_at_once
-from screamlab.scenario.clients import KINDS
+from screamlab.scenario.clients import players
 
 SCENARIO = "client-costs"
 COSTS_FILE = CHECKOUT / "screamlab" / "scenario" / "costs.yml"
 MIB = 1 << 20
-PLAYERS = frozenset(worker for kind in KINDS.values() for worker in (kind.sender, kind.receiver))
 _LIGHT_SENDERS = ("gstreamer", "ffmpeg", "vlc", "sipp", "baresip")
 _LIGHT_RECEIVERS = ("to-native", "to-gstreamer", "to-ffmpeg", "to-vlc")
 # One run each: few at a time, so that the processors are not what limits them.
@@ -72,7 +71,7 @@ def usages(run: Run) -> Iterator[tuple[str, Usage]]:
     hold = run.phase("hold")
     for host, plan in run.plans.items():
         for worker in plan.workers:
-            if worker.kind not in PLAYERS:
+            if worker.kind not in players():
                 continue
             clients = most_at_once(worker)
             cpu, pss = (

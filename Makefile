@@ -13,8 +13,8 @@ lab: venv ## run tc-stress-001 (quick) on the local lab and judge it; KEEP=1 lea
 	@$(SCREAMLAB) run tc-stress-001 --scale quick $(if $(KEEP),,--down)
 
 test: machine ## unit, module, playbook and end-to-end tests, the real router included
-	@$(BIN)/pytest --numprocesses 2 --dist loadfile lab_tests/unit lab_tests/modules $(PYTEST_ARGS)
-	@$(BIN)/pytest lab_tests/e2e $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not quiet" --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/pytest -m quiet $(PYTEST_ARGS)
 
 venv: .venv/installed ## the virtual environment .venv, with screamlab editable in it
 

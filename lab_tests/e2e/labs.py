@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from screamlab import paths
 
@@ -71,3 +74,18 @@ def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def verdict_of(folder: Path) -> dict[str, Any]:
+    """The verdict of a run that was judged."""
+    verdict = json.loads((folder / "verdict.json").read_text())
+    assert isinstance(verdict, dict)
+    return verdict
+
+
+def wait_for(what: Callable[[], bool], seconds: float) -> None:
+    """Wait until something is true; fail where it takes longer than that."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        time.sleep(0.2)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import pytest
-from labs import Lab
+from labs import Lab, verdict_of
 
 from screamlab.evidence.bundle import Bundle
 from screamlab.run.folder import read_record
 from screamlab.scenario.plan import read_plan
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
 KINDS = {"register": "sip", "streams": "rtp", "listeners": "webrtc", "routes": "config"}
 
@@ -34,7 +33,7 @@ def judged(lab: Lab) -> Path:
 
 def checks(folder: Path) -> list[dict[str, Any]]:
     """The results of all checks of a run."""
-    found: list[dict[str, Any]] = json.loads((folder / "verdict.json").read_text())["checks"]
+    found: list[dict[str, Any]] = verdict_of(folder)["checks"]
     return found
 
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from labs import Lab
+from labs import Lab, verdict_of
 
 from screamlab.evidence.bundle import Bundle
 from screamlab.scenario.clients import KINDS
 from screamlab.scenario.plan import read_plan
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
 # Those that tc-stress-001 has at its quick scale, and the one whose place here takes the page.
 ELSEWHERE = {"native", "gstreamer", "sipp", "aiortc", "chromium"}
@@ -32,10 +31,8 @@ def test_every_kind_of_client_that_is_not_in_the_main_job_took_part(judged: Path
 
 
 def test_every_stream_was_heard(judged: Path) -> None:
-    verdict = json.loads((judged / "verdict.json").read_text())
-    heard = {
-        one["subject"]: one["status"] for one in verdict["checks"] if one["id"] == "audio.heard"
-    }
+    checks = verdict_of(judged)["checks"]
+    heard = {one["subject"]: one["status"] for one in checks if one["id"] == "audio.heard"}
     assert len(heard) == 7
     assert set(heard.values()) == {"pass"}
 

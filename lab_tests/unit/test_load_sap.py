@@ -2,6 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from screamlab.agent.context import WorkerContext
+from screamlab.evidence.spool import Spool
+from screamlab.load import sap
 from screamlab.load.sap import announcement
 from screamlab.scenario.plan import Endpoint, SenderStream
 
@@ -40,3 +49,24 @@ def test_a_deletion_names_the_same_announcement() -> None:
     kept, deleted = announcement(STREAM), announcement(STREAM, deletion=True)
     assert deleted[0] == 0x24
     assert deleted[1:] == kept[1:]
+
+
+def test_it_announces_while_the_sender_sends_and_takes_it_back_at_the_end_of_its_own_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sap, "INTERVAL_S", 0.2)
+    end_s = 0.7
+    local = Endpoint(address="127.0.0.1", port=0)
+    stream = STREAM.model_copy(update={"local": local, "remote": local, "to_s": 0.5})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as router:
+        router.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(sap, "PORT", router.getsockname()[1])
+        spool = Spool(tmp_path, writer="sap", host="h")
+        context = WorkerContext("sap", "h", time.time(), 0.0, end_s, spool, tmp_path)
+        sap.run({"streams": [stream.model_dump()]}, context)
+        assert context.now_s() >= end_s
+        router.setblocking(False)
+        kinds = [router.recv(2048)[0] for _ in range(4)]
+        with pytest.raises(BlockingIOError):
+            router.recv(2048)
+    assert kinds == [0x20, 0x20, 0x20, 0x24]

@@ -38,6 +38,7 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
             if stream.from_s <= due_s < stream.to_s:
                 _send(stream, announcement(stream))
         due_s += INTERVAL_S
+    context.sleep_until(context.to_s)
     for stream in streams:
         _send(stream, announcement(stream, deletion=True))
 

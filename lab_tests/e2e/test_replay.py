@@ -1,0 +1,16 @@
+"""A network profile replayed in a running lab and measured: given as asked, and gone afterwards."""
+
+from __future__ import annotations
+
+import pytest
+from labs import Lab
+
+from screamlab.run.folder import read_record
+
+pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
+
+
+def test_a_link_is_broken_as_asked_and_shown_clean_afterwards(lab: Lab) -> None:
+    record = read_record(lab.passed("replay", "replay", "--set", "phases.replay.seconds=15"))
+    assert record["impaired"]
+    assert set(map(tuple, record["clean"].values())) == {()}

@@ -260,3 +260,4 @@ def test_down_leaves_nothing_of_a_lab_that_is_half_up(labs: tuple[Lab, Lab]) -> 
     assert gone.traces() == []
     assert gone.play("down") == {"localhost": 0}
     assert other.play("up")["localhost"] == 0
+    assert Path("/run/systemd/nspawn").is_dir(), "the other lab's hosts have mounts on it"

@@ -255,7 +255,12 @@ def _removal(lab: Lab, places: Sequence[Place], whole: bool = False) -> list[net
 
 
 def _tidy(lab: Lab) -> None:
-    """Remove what labs share, once the last one is gone: folders and /run/netns."""
+    """Remove what labs share, once the last one is gone: folders and /run/netns.
+
+    A folder that is gone takes with it what the hosts of another lab have mounted on it.
+    """
+    if lab.folder.parent.is_dir() and any(lab.folder.parent.iterdir()):
+        return
     if seen.NETNS.is_dir() and not any(seen.NETNS.iterdir()):
         subprocess.run(["umount", str(seen.NETNS)], capture_output=True)
     shared = [seen.NETNS, Path("/run/systemd/nspawn"), *lab.folder.parents[:2]]

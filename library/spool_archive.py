@@ -5,12 +5,13 @@ from __future__ import annotations
 
 DOCUMENTATION = """
 module: spool_archive
-short_description: Pack a run's spool into an archive, or remove both once it has been collected
+short_description: Pack a run's spool into an archive, or remove what has been collected
 description:
   - Packs the spool and further files into a gzip'd tar that one user may read. A running agent is
     not disturbed; what it writes meanwhile goes into the next archive.
   - With C(state=purged) removes the spool and its archive, if the archive is the one with the
-    given checksum and holds all that the spool holds now.
+    given checksum and holds all that the spool holds now. With C(state=trimmed) removes from the
+    spool the files that are complete and in that archive; the rest of the run goes on as it was.
   - Needs the lab's virtual environment as interpreter.
 options:
   path:
@@ -30,9 +31,10 @@ options:
     description: User id of the archive's owner, the only one who may read it.
     type: int
   state:
-    description: Whether the archive is to be there, or the spool and the archive to be gone.
+    description:
+      - Whether the archive is to be there, or the complete files, or spool and archive to be gone.
     type: str
-    choices: [present, purged]
+    choices: [present, trimmed, purged]
     default: present
   sha256:
     description: Checksum of the archive that arrived elsewhere.
@@ -80,6 +82,11 @@ content_bytes:
   description: Their size, before compression.
   type: int
   returned: state is present, not in check mode when there is something to pack
+trimmed:
+  description: The files that were removed.
+  type: list
+  elements: str
+  returned: state is trimmed
 missing:
   description: Extra paths that do not exist.
   type: list
@@ -95,7 +102,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib  # no
 
 try:
     from screamlab.errors import InfraError, ScreamlabError
-    from screamlab.evidence.pack import is_packed, pack, remove_packed
+    from screamlab.evidence.pack import is_packed, pack, remove_packed, trim
 except ImportError:
     pack = None
 
@@ -107,23 +114,23 @@ def argument_spec() -> dict:
         "archive": {"type": "path", "required": True},
         "extra": {"type": "list", "elements": "path", "default": []},
         "owner_id": {"type": "int"},
-        "state": {"type": "str", "choices": ["present", "purged"], "default": "present"},
+        "state": {"type": "str", "choices": ["present", "trimmed", "purged"], "default": "present"},
         "sha256": {"type": "str"},
     }
 
 
 def main() -> None:
-    """Pack or purge."""
+    """Pack, trim or purge."""
     module = AnsibleModule(
         argument_spec=argument_spec(),
-        required_if=[("state", "purged", ["sha256"])],
+        required_if=[("state", state, ["sha256"]) for state in ("trimmed", "purged")],
         supports_check_mode=True,
     )
     if pack is None:
         module.fail_json(msg=missing_required_lib("screamlab"))
-    act = present if module.params["state"] == "present" else purged
+    act = {"present": present, "trimmed": trimmed, "purged": purged}
     try:
-        module.exit_json(**act(module))
+        module.exit_json(**act[module.params["state"]](module))
     except ScreamlabError as error:
         module.fail_json(msg=str(error))
 
@@ -143,6 +150,14 @@ def present(module: AnsibleModule) -> dict:
     os.nice(10)
     packed = pack(spool, extra, archive, owner=module.params["owner_id"])
     return {"changed": True, "diff": diff, **asdict(packed)}
+
+
+def trimmed(module: AnsibleModule) -> dict:
+    """Remove the complete files that have arrived."""
+    spool, _, archive = _paths(module)
+    names = trim(spool, archive, module.params["sha256"], dry=module.check_mode)
+    before = "".join(f"{name}\n" for name in names)
+    return {"changed": bool(names), "trimmed": names, "diff": {"before": before, "after": ""}}
 
 
 def purged(module: AnsibleModule) -> dict:

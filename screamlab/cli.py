@@ -50,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--run-id", help="name of the run folder (default: time, scenario, scale)")
     run.add_argument("--down", action="store_true", help="take the local lab down afterwards")
     _scenario_command(commands, "plan", "print what every host would do; no host is touched", _plan)
+    attach = commands.add_parser(
+        "attach", help="take up a run again whose controller is gone: wait, collect, judge"
+    )
+    attach.add_argument("run", type=Path, help="a run folder, such as runs/latest")
+    _inventory_options(attach)
+    attach.set_defaults(command=_attach)
     judge = commands.add_parser("judge", help="judge a collected run again, without the lab")
     judge.add_argument("run", type=Path, help="a run folder, such as runs/latest")
     judge.set_defaults(command=_judge)
@@ -78,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     agent = commands.add_parser("agent", help="on a host: carry out its plan")
     agent.add_argument("plan", type=Path, help="the host's plan file; its folder is the spool")
     agent.add_argument("--zero", type=float, help="unix time of the plan's zero (default: in 5 s)")
+    agent.add_argument("--rejoin", action="store_true", help="after a reboot: do what is left")
     agent.add_argument("--release", action="store_true", help="only undo what the plan changed")
     agent.set_defaults(command=_agent)
     follow = commands.add_parser("follow", help="on a host: print a run's records as they come")
@@ -167,6 +174,17 @@ def _plan(options: argparse.Namespace) -> int:
     return 0
 
 
+def _attach(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from screamlab.judge.run import judge_run
+    from screamlab.run.drive import attach
+
+    folder, console = options.run.resolve(), Console()
+    attach(folder, options.inventory, _extra_vars(options.extra_vars), console)
+    return _show_verdict(judge_run(folder, paths.KNOWN_ISSUES), folder, console)
+
+
 def _judge(options: argparse.Namespace) -> int:
     from rich.console import Console
 
@@ -249,13 +267,16 @@ def _bench(options: argparse.Namespace) -> int:
 
 
 def _agent(options: argparse.Namespace) -> int:
+    from screamlab.agent.rejoin import host_goes_down
     from screamlab.agent.supervisor import Agent, release
     from screamlab.scenario.plan import read_plan
 
     if options.release:
-        release(read_plan(options.plan))
+        if not host_goes_down():
+            release(read_plan(options.plan))
         return 0
-    Agent(options.plan, options.zero if options.zero is not None else time.time() + 5).run()
+    zero = options.zero if options.zero is not None else time.time() + 5
+    Agent(options.plan, zero, rejoins=options.rejoin).run()
     return 0
 
 

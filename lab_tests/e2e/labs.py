@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from screamlab import paths
+from screamlab.run.folder import read_record
 
 BIN = Path(sys.executable).parent
 INVALID = 3
@@ -61,6 +63,25 @@ class Lab:
             if done.returncode != INVALID:
                 break
         return paths.RUNS / name, done
+
+
+def orphan(lab: Lab, run_id: str, scenario: str, *options: str) -> Path:
+    """The folder of a run that is under way and whose controller was killed."""
+    folder = paths.RUNS / run_id
+    controller = subprocess.Popen(
+        lab.screamlab("run", scenario, "--run-id", run_id, *options),
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+    def under_way() -> bool:
+        zero = read_record(folder)["zero"] if (folder / "run.json").exists() else None
+        return zero is not None and time.time() > zero + 1
+
+    wait_for(under_way, 180)
+    os.killpg(controller.pid, signal.SIGKILL)
+    controller.wait()
+    return folder
 
 
 def run(command: Sequence[str | Path]) -> subprocess.CompletedProcess[str]:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from labs import BIN, Lab, run, verdict_of
+from labs import BIN, Lab, orphan, run, verdict_of
 
 from screamlab import paths
+from screamlab.evidence.bundle import Bundle
 from screamlab.impair.tc import ROOT
 from screamlab.run.folder import read_record
 
@@ -112,6 +113,25 @@ def test_a_second_provisioning_changes_nothing(lab: Lab) -> None:
         changed = re.findall(r"changed=(\d+)", done.stdout)
         assert changed
         assert set(changed) == {"0"}, done.stdout[-6000:]
+
+
+def test_a_host_that_reboots_rejoins_and_the_hole_is_told(lab: Lab) -> None:
+    run_id = f"{lab.name}-reboot"
+    long = ["phases.null-path.seconds=40", "senders.rtp.count=2", "senders.scream.count=2"]
+    options = [word for setting in long for word in ("--set", setting)]
+    folder = orphan(lab, run_id, "null-path", *options)
+    down = ["-b", "-m", "ansible.builtin.command", "-a", "systemctl reboot"]
+    run([BIN / "ansible", "client2", *lab.variables, *down])
+    attached = run(lab.screamlab("attach", str(folder)))
+    assert attached.returncode == 3, attached.stdout[-2000:] + attached.stderr
+    verdict = verdict_of(folder)
+    told = {c["subject"]: c for c in verdict["checks"] if c["id"] == "lab.agents"}
+    assert told["client1"]["status"] == "pass"
+    assert "rebooted 1 times" in told["client2"]["reason"]
+    with Bundle(folder) as bundle:
+        t = bundle.series("host", "cpu_percent")["client2", "host"].t
+    assert max(t[1:] - t[:-1]) > 3, "the hole is in the series"
+    assert t[-1] > read_record(folder)["zero"] + 35, "and after it the host was there again"
 
 
 def test_a_router_version_that_does_not_exist_is_one_sentence(lab: Lab) -> None:

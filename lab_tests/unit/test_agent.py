@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from screamlab.agent import unit
+from screamlab.agent import rejoin, unit
 from screamlab.errors import InfraError
 from screamlab.evidence.follow import follow
 from screamlab.evidence.spool import read_lines
@@ -116,3 +116,31 @@ def test_the_unit_is_limited_and_cleans_up_however_it_ends() -> None:
     release = f"ExecStopPost={sys.executable} -m screamlab agent /x/plan.json --release"
     assert f"--property={release}" in command
     assert command[-1] == "--zero=1000.5"
+
+
+def test_after_a_reboot_what_is_left_of_the_plan_is_carried_out(tmp_path: Path) -> None:
+    past, rest = sampler("past", 2.0), sampler("rest", 7.0)
+    broken = Worker(name="broken", kind="impairment", from_s=0, to_s=7, spec={"impairments": []})
+    file = plan_file(tmp_path, 7.0, [past, rest, broken])
+    command = [sys.executable, "-m", "screamlab", "agent", str(file), "--rejoin"]
+    assert subprocess.run([*command, f"--zero={time.time() - 4}"], check=False).returncode == 0
+    found = events(tmp_path)
+    assert found["agent.start", "agent"]["rejoins"] is True
+    assert {subject for kind, subject in found if kind == "worker.start"} == {"rest"}
+    assert found["worker.end", "rest"]["code"] == 0
+    assert found["agent.end", "agent"]["reason"] == "completed"
+
+
+def test_the_unit_that_brings_an_agent_back_is_one_systemd_takes(tmp_path: Path) -> None:
+    command = unit.start_command(Path("/var/100%/plan.json"), "r1", 12.5, 30.0, "--rejoin")
+    rejoin.arm("r1", command, tmp_path)
+    file = tmp_path / "screamlab-rejoin-r1.service"
+    (link,) = (tmp_path / "default.target.wants").iterdir()
+    assert link.resolve() == file
+    verify = ["systemd-analyze", "verify", "--man=no", str(file)]
+    done = subprocess.run(verify, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and file.name not in done.stderr, done.stderr
+    assert "100%%" in file.read_text() and "--zero=12.5 --rejoin" in file.read_text()
+    rejoin.disarm("r1", tmp_path)
+    rejoin.disarm("r1", tmp_path)
+    assert not file.exists() and not any((tmp_path / "default.target.wants").iterdir())

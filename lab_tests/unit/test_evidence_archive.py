@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from screamlab.errors import InfraError
-from screamlab.evidence.pack import Packed, is_packed, pack, remove_packed, sha256_of
+from screamlab.evidence.pack import Packed, is_packed, pack, remove_packed, sha256_of, trim
 from screamlab.evidence.spool import Spool, read_lines
 from screamlab.evidence.unpack import unpack
 
@@ -170,6 +170,28 @@ def test_only_what_has_arrived_is_removed(spool: Path, archive: Path) -> None:
     assert spool.exists() and archive.exists()
     remove_packed(spool, [], archive, packed.sha256)
     assert not spool.exists() and list(archive.parent.iterdir()) == []
+
+
+def test_of_a_run_that_goes_on_only_what_is_complete_and_has_arrived_is_removed(
+    spool: Path, archive: Path, tmp_path: Path
+) -> None:
+    for name in ("events-w.jsonl", "events-w.0001.jsonl"):
+        (spool / name).write_text('{"whole": 1}\n')
+    packed = pack(spool, [], archive)
+    unpack(archive, tmp_path / "host", sha256=packed.sha256)
+    (spool / "events-w.0002.jsonl").write_text('{"newer": 1}\n')
+    assert trim(spool, archive, "0" * 64) == []
+    with (spool / "events-w.0001.jsonl").open("a") as file:
+        file.write('{"late": 1}\n')
+    assert trim(spool, archive, packed.sha256, dry=True) == ["events-w.jsonl"]
+    assert trim(spool, archive, packed.sha256) == ["events-w.jsonl"]
+    assert not (spool / "events-w.jsonl").exists()
+    again = pack(spool, [], archive)
+    unpack(archive, tmp_path / "host", sha256=again.sha256)
+    assert trim(spool, archive, again.sha256) == ["events-w.0001.jsonl"]
+    names = sorted(path.name for path in (tmp_path / "host").glob("events-w*.jsonl"))
+    assert names == ["events-w.0001.jsonl", "events-w.0002.jsonl", "events-w.jsonl"]
+    assert "late" in (tmp_path / "host" / "events-w.0001.jsonl").read_text()
 
 
 def test_no_spool_no_archive(tmp_path: Path, archive: Path) -> None:

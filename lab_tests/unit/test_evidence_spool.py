@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from screamlab.evidence.spool import Spool, read_lines
+from screamlab.evidence import spool as spool_module
+from screamlab.evidence.spool import Spool, complete_pieces, read_lines
 
 
 def spooled(folder: Path) -> Spool:
@@ -43,6 +44,30 @@ def test_a_number_that_is_not_finite_is_null(tmp_path: Path) -> None:
         "c": 1,
     }
     assert read_lines(tmp_path / "events-w.jsonl").records[0]["detail"] == {"ppm": [None]}
+
+
+def test_a_full_file_is_followed_by_another_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spool_module, "PIECE_BYTES", 200)
+    for first in (0, 10):
+        spool = spooled(tmp_path)
+        for number in range(first, first + 10):
+            spool.event("a.b", "x", t=number)
+        spool.close()
+    pieces = sorted(tmp_path.glob("events-w*.jsonl"))
+    complete = complete_pieces(tmp_path)
+    assert len(pieces) > 3
+    assert len(complete) == len(pieces) - 1
+    assert all(200 <= path.stat().st_size < 300 for path in complete)
+    times = sorted(record["t"] for path in pieces for record in read_lines(path).records)
+    assert times == list(range(20))
+    for path in complete:
+        path.unlink()
+    spooled(tmp_path).event("a.b", "x", t=20)
+    left = sorted(path for path in tmp_path.glob("events-w.*.jsonl"))
+    assert left[0] in pieces, "the newest was not complete"
+    assert read_lines(left[-1]).records[-1]["t"] == 20, "and the numbers go on from there"
 
 
 def test_torn_at_any_byte_only_the_last_line_is_lost(tmp_path: Path) -> None:

@@ -220,6 +220,17 @@ def _null_dropout(run: CanaryRun) -> None:
     run.change(NULL, "dropout_ms", step(5.0, 20))
 
 
+def _reboot(run: CanaryRun, host: str) -> None:
+    """The host goes down for 5 s; nothing is known of it, nor heard from it, until it is back."""
+    for key, (t, value) in list(run.data.items()):
+        if key[0] == host:
+            there = (t < HOLD_AT) | (t > HOLD_AT + 6)
+            run.data[key] = (t[there], value[there])
+    run.event(HOLD_AT, host, "agent.end", "agent", reason="the host goes down")
+    run.event(HOLD_AT + 5, host, "agent.start", "agent", rejoins=True)
+    run.change(RTP, "heard", during(HOLD_AT, HOLD_AT + 8, 0))
+
+
 LAB_FAULTS: dict[str, tuple[Plant, set[str], str]] = {
     "bad pacing": (
         lambda run: run.change("sender/rtp-in-01", "pacing_p99_ms", lambda t, v: 9),
@@ -250,6 +261,9 @@ LAB_FAULTS: dict[str, tuple[Plant, set[str], str]] = {
         lambda run: run.change("host", "cpu_percent", lambda t, v: v * 0 + 99.0),
         {"lab.cpu"}, "99 % busy, not with the router",
     ),
+    "client rebooted": (
+        lambda run: _reboot(run, "client1"), {"lab.agents"}, "rebooted 1 times, first at 29.0 s",
+    ),
     "worker died": (
         lambda run: run.event(HOLD_AT, "client1", "worker.failed", "gst", error="segfault"),
         {"lab.agents"}, "worker gst failed at 30.0 s (hold): segfault",
@@ -267,6 +281,24 @@ def test_a_fault_of_the_lab_makes_the_run_invalid(run: CanaryRun, name: str) -> 
     assert {result.status for result in bad} == {"invalid"}
     assert any(words in result.reason for result in bad), bad
     assert (verdict.verdict, verdict.exit_code) == ("INVALID", 3)
+
+
+def test_a_reboot_that_a_scenario_allows_is_a_hole_and_no_more(run: CanaryRun) -> None:
+    run.meta["checks"] = [
+        {**item, "max_rejoins": 1} if item["id"] == "lab.agents" else item for item in ALL
+    ]
+    _reboot(run, "client1")
+    assert judged(run).verdict == "PASS"
+    assert "away for 12 s after a reboot" in result_of(run, "lab.agents", "client1").reason
+    assert "client1 rebooted at" in result_of(run, "audio.heard", RTP).reason
+
+
+def test_a_router_whose_host_rebooted_is_not_charged_for_its_end(run: CanaryRun) -> None:
+    _reboot(run, ROUTER)
+    run.change("process/router", "processes", lambda t, v: v * (t < HOLD_AT))
+    result = result_of(run, "router.alive", "process/router")
+    assert result.status == "invalid"
+    assert f"{ROUTER} rebooted at 29.0 s" in result.reason
 
 
 @pytest.mark.parametrize("end_s,words", [(112 - 9, "9.0 s before"), (112 + 40, "40.0 s after")])

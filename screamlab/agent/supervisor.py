@@ -2,7 +2,8 @@
 
 It forks a process for every worker, watches them, and ends them when their time is over. A worker
 that dies is recorded with its last words and is not restarted: what it would have measured is
-missing, and the judge has to know.
+missing, and the judge has to know. An agent that comes back after a reboot of its host carries out
+what is left of the plan, but does not break the network again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
-from screamlab.agent import addresses, workers
+from screamlab.agent import addresses, rejoin, workers
 from screamlab.evidence.spool import Spool
 from screamlab.impair import worker as impairment
 from screamlab.observe.host_facts import gather
@@ -46,10 +47,11 @@ class _Running:
 class Agent:
     """Carries out `plan`; its folder is the spool."""
 
-    def __init__(self, plan_file: Path, zero: float) -> None:
+    def __init__(self, plan_file: Path, zero: float, *, rejoins: bool = False) -> None:
         self.plan_file = plan_file
         self.plan: Plan = read_plan(plan_file)
         self.zero = zero
+        self.rejoins = rejoins
         self.directory = plan_file.parent
         self.stopping = threading.Event()
         self.spool = Spool(self.directory, writer="agent", host=self.plan.host)
@@ -57,8 +59,9 @@ class Agent:
     def run(self) -> None:
         """Run to the plan's end, or until `stopping` is set; leave the host as it was."""
         signal.signal(signal.SIGTERM, lambda *_: self.stopping.set())
-        late_s = max(0.0, self._now_s())
-        self.spool.event("agent.start", "agent", zero=self.zero, late_s=round(late_s, 3))
+        late_s = round(max(0.0, self._now_s()), 3)
+        started = {"zero": self.zero, "late_s": late_s, "rejoins": self.rejoins}
+        self.spool.event("agent.start", "agent", **started)
         try:
             if self.plan.device:
                 addresses.add(self.plan.device, self.plan.addresses)
@@ -66,16 +69,19 @@ class Agent:
             (self.directory / "facts.json").write_text(json.dumps(gather()))
             self._carry_out()
         finally:
-            release(self.plan)
-            reason = "stopped" if self.stopping.is_set() else "completed"
-            self.spool.event("agent.end", "agent", reason=reason)
-            (self.directory / "done").touch()
+            if self.stopping.is_set() and rejoin.host_goes_down():
+                self.spool.event("agent.end", "agent", reason="the host goes down")
+            else:
+                release(self.plan)
+                reason = "stopped" if self.stopping.is_set() else "completed"
+                self.spool.event("agent.end", "agent", reason=reason)
+                (self.directory / "done").touch()
 
     def _now_s(self) -> float:
         return time.time() - self.zero
 
     def _carry_out(self) -> None:
-        waiting = sorted(self.plan.workers, key=lambda worker: worker.from_s)
+        waiting = sorted(self._workers(), key=lambda worker: worker.from_s)
         running: list[_Running] = []
         try:
             while waiting or running:
@@ -92,6 +98,13 @@ class Agent:
             for item in running:
                 item.process.kill()
             raise
+
+    def _workers(self) -> list[Worker]:
+        """All of the plan's, or those that there is something left for."""
+        if not self.rejoins:
+            return list(self.plan.workers)
+        left = [worker for worker in self.plan.workers if worker.to_s > self._now_s()]
+        return [worker for worker in left if worker.kind != "impairment"]
 
     def _start(self, worker: Worker) -> _Running:
         log = self.directory / f"{worker.name}.log"
@@ -140,6 +153,7 @@ def release(plan: Plan) -> None:
 
     `InfraError` when a link that it impaired is not whole again.
     """
+    rejoin.disarm(plan.run_id)
     if plan.device:
         addresses.remove(plan.device, plan.addresses)
     if plan.impairments:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from screamlab.agent import rejoin
 from screamlab.errors import InfraError
 from screamlab.impair import marks
 from screamlab.scenario.plan import read_plan
@@ -22,7 +23,9 @@ def unit_name(run_id: str) -> str:
     return f"screamlab-{run_id}.service"
 
 
-def start_command(plan_file: Path, run_id: str, zero: float, runtime_s: float) -> list[str]:
+def start_command(
+    plan_file: Path, run_id: str, zero: float, runtime_s: float, *options: str
+) -> list[str]:
     """The systemd-run(1) command line that starts the agent of a plan.
 
     The host is put back as it was by ExecStopPost however the agent ends.
@@ -45,6 +48,7 @@ def start_command(plan_file: Path, run_id: str, zero: float, runtime_s: float) -
         *(f"--property={item}" for item in properties),
         *agent,
         f"--zero={zero!r}",
+        *options,
     ]
 
 
@@ -78,7 +82,9 @@ def start(folder: Path, plan: str, zero: float, runtime_s: float) -> None:
         raise InfraError(
             f"only {free_mib} MiB are free at {folder}; a run needs {MIN_FREE_MIB} MiB"
         )
-    _systemd(start_command(plan_file, folder.name, zero, runtime_s))
+    asked = (plan_file, folder.name, zero, runtime_s)
+    rejoin.arm(folder.name, start_command(*asked, "--rejoin"))
+    _systemd(start_command(*asked))
 
 
 def stop(unit: str) -> None:

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from screamlab.errors import InfraError
+from screamlab.evidence.spool import complete_pieces
 
 _LEVEL = 4
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
@@ -121,6 +122,25 @@ def remove_packed(
     shutil.rmtree(spool)
     archive.unlink()
     _note_path(archive).unlink()
+
+
+def trim(spool: Path, archive: Path, sha256: str, *, dry: bool = False) -> list[str]:
+    """Remove from a spool what is complete and has arrived elsewhere; the names of these files.
+
+    What the archive with that checksum does not hold as it is here now stays; with `dry` all does.
+    """
+    try:
+        note = json.loads(_note_path(archive).read_text())
+    except (OSError, ValueError):
+        return []
+    if note["packed"]["sha256"] != sha256:
+        return []
+    pieces = [_source(path, path.relative_to(spool)) for path in complete_pieces(spool)]
+    arrived = [s for s in pieces if s is not None and _contents([s])[0] in note["contents"]]
+    if not dry:
+        for piece in arrived:
+            piece.path.unlink()
+    return [piece.name for piece in arrived]
 
 
 def _write(draft: Path, sources: list[_Source]) -> None:

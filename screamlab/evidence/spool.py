@@ -4,7 +4,8 @@ at most the line being written.
 Every writer owns two files in the run's spool folder: ``events-<writer>.jsonl`` for things that
 happened once and ``series-<writer>.jsonl`` for figures sampled over time. A line is written with
 one ``write(2)`` on an ``O_APPEND`` descriptor, so a reader sees whole lines and perhaps one torn
-line at the end.
+line at the end. A file that is full is followed by ``….0001.jsonl`` and so on; whatever has a
+successor is complete, so that it can be collected and removed while the run goes on.
 
 Event line: ``{"t": unix seconds, "host": str, "kind": "noun.verb", "subject": str, ...fields}``.
 Series line: ``{"t": unix seconds, "host": str, "subject": str, "values": {metric_unit: number}}``.
@@ -20,6 +21,7 @@ import errno
 import json
 import math
 import os
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +29,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+PIECE_BYTES = 16 << 20
+"""A file of this size is complete; the next line begins another."""
+
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_PIECE = re.compile(r"(?P<stem>.+?)(?:\.(?P<number>\d{4,}))?\.jsonl")
 
 
 class Spool:
@@ -39,8 +45,8 @@ class Spool:
     def __init__(self, directory: Path, *, writer: str, host: str) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._host = host
-        self._events = _File(directory / f"events-{writer}.jsonl")
-        self._series = _File(directory / f"series-{writer}.jsonl")
+        self._events = _File(directory, f"events-{writer}")
+        self._series = _File(directory, f"series-{writer}")
 
     def event(self, kind: str, subject: str, *, t: float | None = None, **fields: Any) -> None:
         """Record that `kind` happened to `subject` at `t` (unix seconds, now when absent)."""
@@ -79,6 +85,18 @@ class Spool:
                     file.lost = 0
 
 
+def complete_pieces(directory: Path) -> list[Path]:
+    """The spool files that have a successor: nothing will be written to them any more."""
+    newest: dict[str, int] = {}
+    found = []
+    for path in directory.glob("*.jsonl"):
+        if name := _PIECE.fullmatch(path.name):
+            number = int(name["number"] or 0)
+            found.append((name["stem"], number, path))
+            newest[name["stem"]] = max(number, newest.get(name["stem"], 0))
+    return sorted(path for stem, number, path in found if number < newest[stem])
+
+
 @dataclass(frozen=True)
 class Lines:
     """The whole lines of one spool file and how many bytes of torn or broken lines were left."""
@@ -112,16 +130,29 @@ def iter_lines(path: Path) -> Iterator[dict[str, Any] | None]:
 
 
 class _File:
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, directory: Path, stem: str) -> None:
+        self._directory = directory
+        self._stem = stem
+        names = [_PIECE.fullmatch(path.name) for path in directory.glob(f"{stem}.*jsonl")]
+        self._number = max((int(name["number"] or 0) for name in names if name), default=0)
         self.lost = 0
         self.full = False
-        self._descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        size = os.fstat(self._descriptor).st_size
+        self._open()
+
+    def _open(self) -> None:
+        number = f".{self._number:04d}" if self._number else ""
+        self.path = self._directory / f"{self._stem}{number}.jsonl"
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        self._descriptor = os.open(self.path, flags, 0o644)
+        self._size = os.fstat(self._descriptor).st_size
         # A line torn by an earlier kill must not swallow the first line of this writer.
-        self._torn = size > 0 and os.pread(self._descriptor, 1, size - 1) != b"\n"
+        self._torn = self._size > 0 and os.pread(self._descriptor, 1, self._size - 1) != b"\n"
 
     def append(self, lines: bytes, *, count_loss: bool = True) -> bool:
+        if self._size >= PIECE_BYTES:
+            self.close()
+            self._number += 1
+            self._open()
         data = b"\n" + lines if self._torn else lines
         written = 0
         try:
@@ -130,6 +161,7 @@ class _File:
             if error.errno not in _NO_ROOM:
                 raise
         if written:
+            self._size += written
             self._torn = data[written - 1 : written] != b"\n"
         self.full = written < len(data)
         if not self.full:

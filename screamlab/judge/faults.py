@@ -1,8 +1,8 @@
 """What the lab did to itself, so that it is never charged to the router.
 
-A fault is a stretch of time in which a host could not be trusted. An audio check that fails is
-judged again without the faults of the hosts that carry the stream: what still fails then is the
-router's. Crashes and hangs are never excused.
+A fault is a stretch of time in which a host could not be trusted. An audio check that does not
+pass is judged again without the faults of the hosts that carry the stream: what still fails then
+is the router's. Crashes and hangs are never excused.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ def charged(
 ) -> CheckResult:
     """Evaluate a check over `windows`, charging nothing that `faults` of `hosts` explain.
 
-    What fails only in the lab's own bad moments is judged by the rest of the time; where less
-    than `MIN_CLEAN_SHARE` is left, nothing can be said.
+    What fails, or cannot be told, only for the lab's own bad moments is judged by the rest of the
+    time; where less than `MIN_CLEAN_SHARE` is left, nothing can be said.
     """
     result = evaluate(windows)
-    if result.status != "fail":
+    if result.status not in {"fail", "unknown"}:
         return result
     excuses = [f for f in faults if f.host in hosts and intersect((f.window,), windows)]
     if not excuses:
@@ -49,4 +49,6 @@ def charged(
         again = evaluate(clean)
         if again.status in {"pass", "fail"}:
             return again.but(reason=f"{again.reason}; {told}")
+    if result.status == "unknown":
+        return result
     return result.but(status="invalid", reason=f"{result.reason}; {told}")

@@ -92,27 +92,54 @@ def drive(
 
     def on_ok(module: str, _host: str, _result: Mapping[str, Any]) -> None:
         if module == "run_clock":
-            progress.record = read_record(folder)
-            follow_hosts(progress.record, progress)
+            _follow(folder, progress)
 
     job = Playbook(inventory, variables, _log_file(runs, run_id))
     with showing(run_id, console) as progress:
         succeeded = job.run("site", progress, on_ok)
     if not folder.exists():
         raise BadInput(job.first_failure)
-    assert job.log
-    job.log.replace(folder / "ansible.log")
-    if not succeeded and not (folder / "verdict.json").exists():
-        _note_failure(folder, job, inventory, variables)
+    _end(folder, job, succeeded)
     return folder
 
 
-def _note_failure(
-    folder: Path, job: Playbook, inventory: Path, variables: Mapping[str, Any]
-) -> None:
+def attach(folder: Path, inventory: Path, variables: Mapping[str, Any], console: Console) -> None:
+    """Take up a run again whose controller is gone: wait for its end, collect and judge it.
+
+    Raises `BadInput` when the folder is no run, or the run was never started.
+    """
+    if read_record(folder)["zero"] is None:
+        raise BadInput(f"{folder}: this run was planned and never started")
+    # What an earlier controller made of it is made anew.
+    for name in ("infra.json", "verdict.json"):
+        (folder / name).unlink(missing_ok=True)
+    variables = {**variables, "run_id": folder.name}
+    job = Playbook(inventory, variables, _log_file(folder.parent, folder.name))
+    with showing(folder.name, console) as progress:
+        _follow(folder, progress)
+        succeeded = job.run("attach", progress)
+    _end(folder, job, succeeded)
+
+
+def _follow(folder: Path, progress: Progress) -> None:
+    progress.record = read_record(folder)
+    follow_hosts(progress.record, progress)
+
+
+def _end(folder: Path, job: Playbook, succeeded: bool) -> None:
+    """Keep the job's log, after that of an earlier controller, and say why it broke off if so."""
+    assert job.log
+    with (folder / "ansible.log").open("a") as log:
+        log.write(job.log.read_text())
+    job.log.unlink()
+    if not succeeded and not (folder / "verdict.json").exists():
+        _note_failure(folder, job)
+
+
+def _note_failure(folder: Path, job: Playbook) -> None:
     """Write down why the job broke off, after collecting what the hosts already have."""
     if read_record(folder)["zero"] is not None:
-        Playbook(inventory, {**variables, "run_id": folder.name}).run("collect")
+        Playbook(job.inventory, {**job.variables, "run_id": folder.name}).run("collect")
     write_infra(folder, job.first_failure)
 
 

@@ -95,7 +95,10 @@ class DeviceGroup(_Strict):
 
 
 class ChurnGroup(_Strict):
-    """`cycles` of connecting, holding and going again, spread over a phase of kind ``churn``.
+    """`cycles` of connecting, holding and going again, spread over a phase.
+
+    The phase is of kind ``churn``, which is judged against the quiet before and after, or ``hold``,
+    where now and then a newcomer shows that the router still takes them.
 
     ``sip``: REGISTER and un-REGISTER. ``rtp``: a stream begins, is heard at a sink, ends.
     ``webrtc``: a listener of the group `hears` comes and goes. ``config``: source, sink and route
@@ -243,11 +246,11 @@ def _validate_impairments(scenario: Scenario, source: Source) -> None:
 
 
 def _validate_churn(scenario: Scenario, source: Source) -> None:
-    phases = {phase.name for phase in scenario.phases if phase.kind == "churn"}
+    phases = {phase.name for phase in scenario.phases if phase.kind in ("churn", "hold")}
     senders = {group.name for group in scenario.senders}
     for at, group in enumerate(scenario.churn):
         if group.phase not in phases:
-            message = f"there is no phase '{group.phase}' of kind churn"
+            message = f"there is no phase '{group.phase}' of kind churn or hold"
             raise source.error(("churn", at, "phase"), message)
         if (group.hears is not None) != (group.kind == "webrtc"):
             raise source.error(("churn", at), "a group of kind webrtc, and no other, hears senders")

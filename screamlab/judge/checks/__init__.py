@@ -1,6 +1,7 @@
 """All checks, one topic per file; importing this package fills the table."""
 
 from screamlab.judge.checks import (
+    agents,
     artifacts,
     audio,
     churn,
@@ -16,6 +17,7 @@ from screamlab.judge.registry import CHECKS, parse_check, validate_check, valida
 
 __all__ = [
     "CHECKS",
+    "agents",
     "artifacts",
     "audio",
     "churn",

@@ -8,9 +8,10 @@ from pydantic import Field
 from screamlab.judge.faults import Fault
 from screamlab.judge.model import CheckResult
 from screamlab.judge.noise import floors
+from screamlab.judge.reboots import holes
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run, Samples
-from screamlab.judge.windows import Window
+from screamlab.judge.windows import Window, intersect
 
 # What goes wrong at a sender in one second is heard, after the buffers on the way, by the next.
 AFTER_S = 1.0
@@ -153,7 +154,7 @@ def sampler_faults(run: Run, params: SamplerHoles) -> list[Fault]:
     found = []
     for host in run.plans:
         samples = run.series("host", "cpu_percent", host)
-        for window in _holes(run, host, samples) if len(samples) else ():
+        for window in _unobserved(run, host, samples) if len(samples) else ():
             if window.length_s > params.max_gap_s:
                 since = run.when(window.from_s)
                 reason = f"{host} was not observed for {window.length_s:.1f} s from {since}"
@@ -163,7 +164,7 @@ def sampler_faults(run: Run, params: SamplerHoles) -> list[Fault]:
 
 @check("lab.sampler_holes", SamplerHoles, faults=sampler_faults)
 def sampler_holes(run: Run, params: SamplerHoles) -> list[CheckResult]:
-    """Every host was observed all the time."""
+    """Every host was observed all the time that it was up."""
     grade = Grader("lab.sampler_holes", params.min_samples, bad="invalid")
     results = []
     for host in run.plans:
@@ -171,7 +172,7 @@ def sampler_holes(run: Run, params: SamplerHoles) -> list[CheckResult]:
         if len(samples) < params.min_samples:
             results.append(grade.too_few(host, len(samples), "the host"))
             continue
-        widest = max(_holes(run, host, samples), key=lambda window: window.length_s)
+        widest = max(_unobserved(run, host, samples), key=lambda window: window.length_s)
         reason = f"longest time unobserved {widest.length_s:.1f} s from {run.when(widest.from_s)}"
         results.append(
             grade.at_most(host, widest.length_s, params.max_gap_s, "s", len(samples), reason)
@@ -179,13 +180,18 @@ def sampler_holes(run: Run, params: SamplerHoles) -> list[CheckResult]:
     return results or [grade.unknown("hosts", "no host has a plan")]
 
 
-def _holes(run: Run, host: str, samples: Samples) -> list[Window]:
-    """The times between samples, from the sampler's planned beginning to its end."""
+def _unobserved(run: Run, host: str, samples: Samples) -> list[Window]:
+    """The times between samples, from the sampler's planned beginning to its end.
+
+    While the host was down after a reboot there was nothing to observe; `lab.agents` tells of that.
+    """
     planned = [worker for worker in run.plans[host].workers if worker.kind == "sampler"]
     begin = planned[0].from_s if planned else 0.0
     end = planned[0].to_s if planned else run.duration_s
     edges = [begin, *sorted(t for t in samples.t if begin <= t <= end), end]
-    return [Window(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+    down = tuple(holes(run, host))
+    between = (Window(a, b) for a, b in zip(edges, edges[1:], strict=False))
+    return [window for window in between if not intersect((window,), down)]
 
 
 class Cpu(Params):
@@ -242,57 +248,3 @@ def cpu(run: Run, params: Cpu) -> list[CheckResult]:
             grade.at_most(host, share, params.max_bad_share, "share", len(samples), reason)
         )
     return results or [grade.unknown("hosts", "no host has a plan")]
-
-
-class Agents(Params):
-    """How far from its planned end an agent may end, and its workers with it.
-
-    A worker has 30 s to let go of a router that hangs.
-    """
-
-    max_late_s: float = Field(default=35.0, ge=0)
-    max_early_s: float = Field(default=2.0, ge=0)
-    min_samples: int = Field(default=1, ge=1)
-
-
-def agent_faults(run: Run, params: Agents) -> list[Fault]:
-    """From the death of a worker on, nothing of its host can be trusted."""
-    return [
-        Fault(
-            event.host,
-            Window(event.at_s - 1.0, max(run.duration_s, event.at_s + AFTER_S)),
-            f"worker {event.subject} failed at {run.when(event.at_s)}",
-        )
-        for event in run.events("worker.failed")
-    ]
-
-
-@check("lab.agents", Agents, faults=agent_faults)
-def agents(run: Run, params: Agents) -> list[CheckResult]:
-    """Every agent started, kept its workers alive and ended on time."""
-    return [_agent(run, params, host) for host in run.plans] or [
-        Grader("lab.agents", 1).unknown("hosts", "no host has a plan")
-    ]
-
-
-def _agent(run: Run, params: Agents, host: str) -> CheckResult:
-    grade = Grader("lab.agents", params.min_samples, bad="invalid")
-    starts, ends, failed = (
-        [event for event in run.events(kind) if event.host == host]
-        for kind in ("agent.start", "agent.end", "worker.failed")
-    )
-    if not starts or not ends:
-        return grade.unknown(host, f"the agent never {'ended' if starts else 'started'}")
-    if failed:
-        error = failed[0].fields.get("error", "no reason given")
-        reason = f"worker {failed[0].subject} failed at {run.when(failed[0].at_s)}: {error}"
-        return grade.at_most(host, len(failed), 0, "workers", len(starts), reason)
-    lost = [event for event in run.events("spool.lost") if event.host == host]
-    if lost:
-        lines = sum(int(event.fields.get("lines", 1)) for event in lost)
-        reason = f"lost {lines} lines of evidence, first told at {run.when(lost[0].at_s)}"
-        return grade.at_most(host, lines, 0, "lines", len(starts), reason)
-    late_s = ends[-1].at_s - run.plans[host].duration_s
-    limit = params.max_late_s if late_s >= 0 else params.max_early_s
-    reason = f"ended {abs(late_s):.1f} s {'after' if late_s >= 0 else 'before'} its time"
-    return grade.at_most(host, abs(late_s), limit, "s", len(ends), reason)

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from screamlab.judge.model import CheckResult
+from screamlab.judge.reboots import holes
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run, Samples
 from screamlab.judge.windows import Window, Windows, length_s
@@ -43,6 +44,10 @@ def alive(run: Run, params: Alive) -> list[CheckResult]:
         reason = f"one process, never gone, in {len(processes)} samples"
         return [grade.at_most(PROCESS, 0, 0, "times", len(processes), reason)]
     first_s, what = min(ends)
+    down = [hole for hole in holes(run, run.router_host or "") if hole.from_s <= first_s + 1.0]
+    if down:
+        reason = f"{run.router_host} rebooted at {run.when(down[0].from_s)}, and the router with it"
+        return [grade.unknown(PROCESS, reason, len(processes)).but(status="invalid")]
     reason = f"{what} at {run.when(first_s)}; {len(ends)} such signs in all"
     # A sign of death needs no second sample.
     samples = max(len(processes), params.min_samples)

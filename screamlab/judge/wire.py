@@ -16,8 +16,7 @@ from screamlab.evidence.packets import Capture, Flow, Packets, read_packets
 from screamlab.evidence.rtp_statistics import PAUSE_S
 from screamlab.judge.view import Event, Run, Stream
 from screamlab.judge.windows import Window, contains
-from screamlab.scenario.plan import ReceiverStream
-from screamlab.scenario.streams import ROUTER_PORTS
+from screamlab.scenario.plan import Endpoint, ReceiverStream, SenderStream
 
 POINTS = ("left the sender", "reached the router", "left the router", "reached the receiver")
 """Where captures see a stream, in the order of its way."""
@@ -33,6 +32,9 @@ GAPS = ("audio.dropout", "audio.silence")
 # What is heard at a moment was on the wire before: by what router and player buffer.
 _BEFORE_S = 1.0
 _AFTER_S = 0.1
+
+# Streams that are sent to where the plan says, unlike those that are asked for.
+_SENT = {"rtp", "scream"}
 
 Leg = Literal["to_router", "from_router"]
 
@@ -128,28 +130,23 @@ def flows_of(run: Run, capture: Capture, stream: Stream) -> dict[int, list[Flow]
         "from_router": {run.router_host: 2, stream.receiver.host: 3},
     }
     for flow in capture.flows:
-        leg = _leg(run, flow, stream)
+        leg = _leg(flow, stream)
         if leg and capture.host in legs[leg]:
             found[legs[leg][capture.host]].append(flow)
     return dict(found)
 
 
-def _leg(run: Run, flow: Flow, stream: Stream) -> Leg | None:
+def _leg(flow: Flow, stream: Stream) -> Leg | None:
     sent, heard = stream.sender.stream, stream.receiver.stream
-    assert isinstance(heard, ReceiverStream)
-    router = _router_address(run)
-    if (flow.source, flow.destination) == (sent.local.address, router):
-        return "to_router" if flow.destination_port == ROUTER_PORTS.get(sent.protocol) else None
-    if (flow.source, flow.destination) == (router, heard.local.address):
+    assert isinstance(sent, SenderStream) and isinstance(heard, ReceiverStream)
+    target = Endpoint(address=flow.destination, port=flow.destination_port)
+    if flow.source == sent.local.address and target == sent.remote:
+        return "to_router"
+    if flow.source == sent.remote.address and target.address == heard.local.address:
         # A listener by WebRTC is sent to at a port of its own choice.
         asked = heard.protocol == "webrtc" and flow.ssrc is not None
-        return "from_router" if asked or flow.destination_port == heard.local.port else None
+        return "from_router" if asked or target == heard.local else None
     return None
-
-
-def _router_address(run: Run) -> str | None:
-    """Where the routed senders send to."""
-    return next((stream.sender.stream.remote.address for stream in run.routed), None)  # type: ignore[union-attr]
 
 
 def _trace(run: Run, stream: Stream, event: Event) -> Traced:
@@ -173,7 +170,7 @@ def _points(run: Run, host: str, stream: Stream) -> set[int]:
     hosts = (stream.sender.host, run.router_host, run.router_host, stream.receiver.host)
     legs = (sent, sent, heard, heard)
     ends = enumerate(zip(hosts, legs, strict=True))
-    return {at for at, (where, leg) in ends if where == host and leg in ROUTER_PORTS}
+    return {at for at, (where, leg) in ends if where == host and leg in _SENT}
 
 
 def _look(flows: Iterable[Flow], window: Window, zero: float, host: str) -> Seen:

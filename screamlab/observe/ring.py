@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -19,6 +20,8 @@ FILE_S = 5.0
 _NAME = ".ring.pcapng"
 _GLOB = ".ring_*.pcapng"
 _KERNEL_MIB = 8
+# The kernel hands packets over in blocks; what is in an unfinished one at the end is lost.
+_BLOCK_S = 0.5
 _END_S = 10.0
 _SLACK_S = 1.0
 _COUNTS = re.compile(r"Packets received/dropped on interface .*: (\d+)/(\d+) ")
@@ -64,6 +67,7 @@ class Ring:
 
     def stop(self) -> tuple[int, int]:
         """End it; the packets it has seen, and those it has missed."""
+        time.sleep(_BLOCK_S)
         self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(_END_S)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -102,7 +103,11 @@ class Ring:
 
     def _files(self) -> list[tuple[Path, float]]:
         """The files and when they were last written to, oldest first."""
-        found = [(file, file.stat().st_mtime) for file in self._directory.glob(_GLOB)]
+        found = []
+        for file in self._directory.glob(_GLOB):
+            # dumpcap may have removed it meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                found.append((file, file.stat().st_mtime))
         return sorted(found, key=lambda one: (one[1], one[0]))
 
     def _said(self) -> str:

@@ -21,10 +21,10 @@ PACKETS_FILE = "packets.json"
 CAPTURES = "incident-*.pcapng"
 """In a host's folder: the captures."""
 
-_FIELDS = ("frame.time_epoch", "ip.src", "udp.srcport", "ip.dst", "udp.dstport", "rtp.ssrc",
-           "rtp.seq", "rtp.timestamp")  # fmt: skip
+_FIELDS = (*sip_ladder.FIELDS, "rtp.ssrc", "rtp.seq", "rtp.timestamp")
+_CALL_ID, _SIP_END = sip_ladder.FIELDS.index("sip.Call-ID"), len(sip_ladder.FIELDS)
 # An ICMP error carries the head of the packet it is about, which is no packet of its own.
-_UDP, _SIP = "udp and not icmp and not sip", "sip and not icmp"
+_ONLY = "udp and not icmp"
 _READERS = 2
 
 
@@ -93,12 +93,12 @@ def read_capture(file: Path) -> Capture:
     """What one capture holds."""
     empty = Capture(host=file.parent.name, file=file.name, size=file.stat().st_size)
     try:
-        flows = _flows(read_fields(file, _FIELDS, _UDP))
-        return replace(
-            empty, flows=flows, dialogs=dialogs(read_fields(file, sip_ladder.FIELDS, _SIP))
-        )
+        rows = read_fields(file, _FIELDS, _ONLY)
     except BadInput as error:
         return replace(empty, error=str(error))
+    said = [row[:_SIP_END] for row in rows if row[_CALL_ID]]
+    sent = [row[1:5] + row[_SIP_END:] + row[:1] for row in rows if not row[_CALL_ID]]
+    return replace(empty, flows=_flows(sent), dialogs=dialogs(said))
 
 
 def _known(file: Path) -> Packets | None:
@@ -109,17 +109,18 @@ def _known(file: Path) -> Packets | None:
     return known if known.schema_version == Packets.schema_version else None
 
 
-def _flows(rows: Sequence[Sequence[str]]) -> tuple[Flow, ...]:
+def _flows(packets: Sequence[Sequence[str]]) -> tuple[Flow, ...]:
+    """Of packets as source, its port, destination, its port, SSRC, sequence, timestamp, arrival."""
     by_socket: dict[tuple[str, ...], list[Sequence[str]]] = {}
-    for row in rows:
-        by_socket.setdefault(tuple(row[1:6]), []).append(row)
-    return tuple(_flow(key, packets) for key, packets in sorted(by_socket.items()))
+    for packet in packets:
+        by_socket.setdefault(tuple(packet[:5]), []).append(packet)
+    return tuple(_flow(key, own) for key, own in sorted(by_socket.items()))
 
 
 def _flow(key: tuple[str, ...], packets: Sequence[Sequence[str]]) -> Flow:
     source, source_port, destination, port, ssrc = key
-    arrival = [float(packet[0]) for packet in packets]
-    rtp = [[int(packet[at]) for packet in packets] for at in (6, 7)] if ssrc else []
+    arrival = [float(packet[7]) for packet in packets]
+    rtp = [[int(packet[at]) for packet in packets] for at in (5, 6)] if ssrc else []
     return Flow(
         source,
         int(source_port),

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from screamlab import paths
-from screamlab.errors import BadInput
+from screamlab.agent.context import WorkerContext
+from screamlab.errors import BadInput, InfraError
+from screamlab.evidence.packets import CAPTURES
+from screamlab.evidence.spool import Spool, read_lines
 from screamlab.inventory import load_hosts
 from screamlab.observe.calling import Calls
+from screamlab.observe.capture import Keeper, Keeping
 from screamlab.observe.incidents import LONGEST_S, Incidents, is_incident
+from screamlab.observe.ring import Ring
 from screamlab.run.folder import captured
 from screamlab.scenario.compile import Compiled, compile_scenario
 from screamlab.scenario.model import load_scenario
@@ -125,3 +130,46 @@ def test_a_mistake_in_the_section_names_its_line(tmp_path: Path) -> None:
     file.write_text(text.replace("interval_seconds: 1", "capture: {hosts: nobody}"))
     with pytest.raises(BadInput, match=r"watch\.capture\.hosts: .*router.*clients.*all"):
         load_scenario(file, "quick")
+
+
+def test_a_host_without_dumpcap_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("screamlab.observe.ring.shutil.which", lambda tool: None)
+    with pytest.raises(InfraError, match=r"^dumpcap is not installed on this host \(Debian: wire"):
+        Ring(tmp_path, "lo", {"udp": 80}, ring_mib=4, runtime_s=1)
+
+
+class FullRing:
+    """A ring that has a MiB of packets for every incident."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def check(self) -> None: ...
+
+    def stop(self) -> tuple[int, int]:
+        return 1000, 3
+
+    def cut(self, from_t: float, to_t: float, target: Path) -> bool:
+        target.write_bytes(bytes(2**20))
+        return True
+
+    def remove(self) -> None: ...
+
+
+def test_what_is_more_than_the_cap_is_left_out_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screamlab.observe.capture.Ring", FullRing)
+    spool = Spool(tmp_path, writer="capture", host="h")
+    context = WorkerContext("capture", "h", time.time(), 0, 60, spool, tmp_path)
+    keep = Keeping(device="d0", filters={"udp": 80}, ring_mib=4, around_s=1, at_most=3, cap_mib=2.5,
+                   listen=Endpoint(address="127.0.0.1", port=46999))  # fmt: skip
+    keeper = Keeper(keep, context)
+    keeper.attend([(100.0 * at, "audio.dropout") for at in range(1, 6)])
+    keeper.close()
+    told = read_lines(tmp_path / "events-capture.jsonl").records
+    assert [line["kind"] for line in told] == [
+        "capture.start", "capture.incident", "capture.incident", "capture.left_out", "capture.end",
+    ]  # fmt: skip
+    assert "1.0 MiB are more than is left of the cap" in told[3]["reason"]
+    assert (told[4]["packets"], told[4]["missed"], told[4]["left_out"]) == (1000, 3, 2)
+    assert len(list(tmp_path.glob(CAPTURES))) == 2

@@ -23,12 +23,13 @@ from screamlab import __version__
 from screamlab.errors import BadInput, InfraError
 from screamlab.evidence.merge import merge_events
 from screamlab.evidence.pack import sha256_of
+from screamlab.evidence.packets import PACKETS_FILE
 from screamlab.evidence.series import build_series
 
 SCHEMA_VERSION = 1
 _OWN_FILES = {"events.jsonl", "series.parquet", "collection.json", "manifest.json"}
 # Written by later steps (judge, report); not evidence.
-_LATER_FILES = {"verdict.json", "junit.xml", "report.html"}
+_LATER_FILES = {"verdict.json", "junit.xml", "report.html", PACKETS_FILE}
 
 
 @dataclass(frozen=True)

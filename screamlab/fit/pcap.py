@@ -7,14 +7,13 @@ no capture at one end can say.
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from screamlab.errors import BadInput
+from screamlab.evidence.tshark import read_fields
 from screamlab.fit.clock import lone_drift
 from screamlab.fit.samples import Floats, Integers, Samples, make
 
@@ -50,19 +49,9 @@ def read_pcap(path: Path) -> list[Samples]:
 
 
 def _flows(path: Path) -> list[_Flow]:
-    if not shutil.which("tshark"):
-        raise BadInput(f"{path}: reading it needs tshark, which is not installed")
-    command = ["tshark", "-n", "-r", str(path), "--enable-heuristic", "rtp_udp", "-Y", "rtp"]
-    command += ["-T", "fields", "-E", "separator=,", "-E", "occurrence=l"]
-    command += [word for name in _FIELDS for word in ("-e", name)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    # A capture that was cut short is told on stderr, and what came before it is whole.
-    if done.returncode != 0 and not done.stdout:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise BadInput(f"{path}: tshark cannot read it: {reason.removeprefix('tshark: ')}")
     flows: dict[tuple[str, str, str], _Flow] = {}
-    for line in done.stdout.splitlines():
-        at, source, destination, ssrc, sequence, timestamp, size = line.split(",")
+    for row in read_fields(path, _FIELDS, "rtp"):
+        at, source, destination, ssrc, sequence, timestamp, size = row
         if not (source and sequence and timestamp):
             continue
         flow = flows.setdefault((source, destination, ssrc), _Flow(source, destination, ssrc))

@@ -11,6 +11,7 @@ from typing import Any
 
 from screamlab.errors import BadInput, InfraError
 from screamlab.evidence.bundle import Bundle
+from screamlab.evidence.packets import PACKETS_FILE
 from screamlab.judge.checks import CHECKS, parse_check
 from screamlab.judge.faults import Fault
 from screamlab.judge.known_issues import KnownIssue, apply, load_known_issues
@@ -18,6 +19,7 @@ from screamlab.judge.model import CheckResult, Verdict
 from screamlab.judge.registry import CheckSpec, Params
 from screamlab.judge.verdict import give_verdict
 from screamlab.judge.view import Run
+from screamlab.judge.wire import packets
 from screamlab.report.html import render_html
 from screamlab.report.junit import render_junit
 
@@ -43,7 +45,8 @@ def judge_run(run_dir: Path, known_issues: Path) -> Verdict:
 def judge_folder(run_dir: Path, known_issues: Path, *, dry: bool = False) -> Judgement:
     """Judge a run folder; with `dry` nothing is written.
 
-    Works on what is there of a partial run, and needs no lab. All three files are made before
+    What tshark reads of captures is written down as well, so that it need not be asked again.
+    Works on what is there of a partial run, and needs no lab. All files are made before
     the first is replaced, so an error leaves the earlier ones as they were; a file that would
     stay the same is not touched. `BadInput` when the folder is no run, a check in it is not
     known, or `known_issues` cannot be read; `InfraError` when the files cannot be written.
@@ -57,6 +60,9 @@ def judge_folder(run_dir: Path, known_issues: Path, *, dry: bool = False) -> Jud
             "junit.xml": render_junit(verdict),
             "verdict.json": verdict.to_json(),
         }
+        captured = packets(run)
+        if captured.captures and not captured.error:
+            made[PACKETS_FILE] = captured.to_json()
     changed = {name: text for name, text in made.items() if _differs(run_dir / name, text)}
     if not dry:
         try:

@@ -25,6 +25,7 @@ from screamlab.judge.view import Run
 from screamlab.report.charts import charts
 from screamlab.report.clients import listeners, pictures, response_times, sip_failures
 from screamlab.report.hangs import hangs
+from screamlab.report.packets import wire
 
 MOST_REASONS = 8
 MOST_FACTS = 400
@@ -82,6 +83,7 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         sip_failures=sip_failures(run),
         listeners=listeners(run),
         pictures=pictures(run),
+        wire=wire(run),
         truth=truth_table(run),
         degradation=degradation(run),
         floors=floors(run),

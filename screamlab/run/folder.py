@@ -60,11 +60,21 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
         "checks": list(scenario.checks),
         "topology": compiled.topology,
         "registrar": compiled.registrar,
+        "captured": captured(compiled.plans),
     }
     record = make_folder(runs, compiled.plans, hosts, told)
     shutil.copyfile(request.scenario_file, runs / run_id / "scenario.yml")
     _point_latest(runs, run_id)
     return record
+
+
+def captured(plans: Mapping[str, Plan]) -> list[str]:
+    """The hosts that keep packets."""
+    return [
+        name
+        for name, plan in plans.items()
+        if any(worker.kind == "capture" and worker.spec["keep"] for worker in plan.workers)
+    ]
 
 
 def make_folder(

@@ -14,6 +14,7 @@ from screamlab.errors import BadInput
 from screamlab.inventory import Host
 from screamlab.load.vlc import source_tag
 from screamlab.scenario.capacity import refuse_overload
+from screamlab.scenario.capturing import capture_workers
 from screamlab.scenario.churn import Churning, churning
 from screamlab.scenario.devices import Registrar, devices, registrar
 from screamlab.scenario.impairing import impairments, points, probes, workers_of_point
@@ -66,6 +67,7 @@ def compile_scenario(
     lab = [router, *clients]
     impaired = impairments(scenario, phases, router, clients)
     probing = probes(impaired, lab, load_window(phases)[2])
+    capturing = capture_workers(scenario, router, clients, run_id, phases[-1].to_s)
     middle = [host for host in points(impaired, hosts) if host not in lab]
     plans = {}
     for host in [*lab, *middle]:
@@ -83,6 +85,8 @@ def compile_scenario(
             is_router=host is router,
             is_registrar=host is router and accounts is not None,
         )
+        if host.name in capturing:
+            watching.append(capturing[host.name])
         breaking = workers_of_point(host.name, impaired)
         plans[host.name] = Plan(
             run_id=run_id,

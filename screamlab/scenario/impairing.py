@@ -53,7 +53,7 @@ def impair(
         target=host.name,
         device=host.point.device,
         facing=host.point.facing,
-        selector=Selector(peers=_networks(other for other in lab if other is not host)),
+        selector=Selector(peers=networks(other for other in lab if other is not host)),
         schedule=schedule,
         from_s=from_s,
         to_s=to_s,
@@ -133,7 +133,7 @@ def _whole_peer(
     )
 
 
-def _networks(hosts: Iterable[Host]) -> tuple[str, ...]:
+def networks(hosts: Iterable[Host]) -> tuple[str, ...]:
     """The hosts' own addresses and their streams', in as few networks as possible."""
     networks = []
     for host in hosts:

@@ -124,11 +124,27 @@ class ImpairmentSpec(_Strict):
     at_most: int | None = Field(default=None, ge=1, description="break only so many links")
 
 
+class Capture(_Strict):
+    """Packets that are kept around incidents: dropouts, crashes, hangs, failed SIP requests.
+
+    Each host of `hosts` has a ring of its latest packets, and at most `incidents` are cut out of
+    it, `cap_mib` together. Of packets other than SIP `snap_bytes` are kept.
+    """
+
+    hosts: Literal["router", "clients", "all"]
+    around_seconds: float = Field(default=5.0, gt=0, le=25)
+    ring_mib: float = Field(default=32.0, ge=4, le=4096)
+    incidents: int = Field(default=20, ge=1, le=999)
+    cap_mib: float = Field(default=100.0, gt=0)
+    snap_bytes: int = Field(default=80, ge=64, le=65535, description="64: Ethernet up to RTP")
+
+
 class Watch(_Strict):
     """What is sampled, how often."""
 
     interval_seconds: float = Field(default=1.0, gt=0)
     workers: bool = Field(default=False, description="what each kind of client costs its host")
+    capture: Capture | None = None
 
 
 class Scenario(_Strict):
@@ -191,8 +207,9 @@ def _known_keys(loc: tuple[str | int, ...]) -> str:
         "churn": ChurnGroup,
         "impairments": ImpairmentSpec,
         "watch": Watch,
+        "capture": Capture,
     }
-    model = models.get(str(loc[0]), Scenario) if len(loc) > 1 else Scenario
+    model = next((models[str(key)] for key in loc[-2::-1] if str(key) in models), Scenario)
     return ", ".join(model.model_fields)
 
 

@@ -12,6 +12,7 @@ from screamlab.judge.checks import (
     net,
     recovery,
     router,
+    wire,
 )
 from screamlab.judge.registry import CHECKS, parse_check, validate_check, validate_checks
 
@@ -31,4 +32,5 @@ __all__ = [
     "router",
     "validate_check",
     "validate_checks",
+    "wire",
 ]

@@ -12,7 +12,8 @@ _FRAME = re.compile(r"#\d+\s+(?:0x[0-9a-f]+ in )?(?P<rest>.+)")
 _PLACE = re.compile(r" at (?P<file>\S+):(?P<line>\d+)$| from (?P<library>\S+)$")
 # Brackets of an operator's name are none that something stands in.
 _OPERATOR = re.compile(r"operator(\(\)|[-<>=!]+)(?=[ (<]|$)")
-_HIDDEN = {"<": "\1", ">": "\2", "(": "\3", ")": "\4"}
+_HIDE = str.maketrans("<>()", "\1\2\3\4")
+_SHOW = str.maketrans("\1\2\3\4", "<>()")
 # Where a thread stands that waits for a lock, in glibc.
 _LOCKING = re.compile(r"lll_lock_wait|pthread_mutex_lock|pthread_rwlock_\w*lock|lll_mutex_lock")
 # How a process goes about ending itself: glibc's abort(3), libstdc++'s terminate, and Python's
@@ -138,7 +139,7 @@ def _frame(text: str) -> Frame:
 def _function(text: str) -> str:
     """The name of a function up to its arguments, without whatever stands in brackets."""
     text = text.replace("(anonymous namespace)", "{anonymous}")
-    text = _OPERATOR.sub(lambda found: found[0].translate(str.maketrans(_HIDDEN)), text)
+    text = _OPERATOR.sub(lambda found: found[0].translate(_HIDE), text)
     name, depth = "", 0
     for at, letter in enumerate(text):
         if letter in "<(":
@@ -149,6 +150,5 @@ def _function(text: str) -> str:
             depth -= 1
         elif depth == 0:
             name += letter
-    for plain, hidden in _HIDDEN.items():
-        name = name.replace(hidden, plain)
-    return re.sub(r"::(?=::|$)", "::{lambda}", name.strip().removesuffix(" const"))
+    name = name.translate(_SHOW).strip().removesuffix(" const")
+    return re.sub(r"::(?=::|$)", "::{lambda}", name)

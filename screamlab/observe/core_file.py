@@ -1,4 +1,4 @@
-"""What a core says of the process it was: the notes the kernel puts at its head (core(5), elf(5))."""
+"""What a core says of the process it was, in the notes at its head (core(5), elf(5))."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 import struct
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from elftools.common.exceptions import ELFError
 from elftools.construct import ConstructError
@@ -41,9 +42,7 @@ def read_core(path: Path) -> Core | None:
         return None
     return Core(
         pid=process.pr_pid,
-        kin=frozenset(
-            {process.pr_pid, process.pr_ppid, process.pr_pgrp, process.pr_sid} - {0, 1}
-        ),
+        kin=frozenset({process.pr_pid, process.pr_ppid, process.pr_pgrp, process.pr_sid} - {0, 1}),
         signal=signal_name(number),
         command=process.pr_psargs.rstrip(b"\0 ").decode(errors="replace"),
         # The file that was executed is mapped below those it loaded.
@@ -69,11 +68,11 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _notes(core: ELFFile) -> dict[str, object]:
+def _notes(core: ELFFile) -> dict[str, Any]:
     """The first note of every type: of threads, that of the one that died."""
     if core.header.e_type != "ET_CORE":
         raise ELFError("not a core")
-    found: dict[str, object] = {}
+    found: dict[str, Any] = {}
     for segment in core.iter_segments("PT_NOTE"):
         for note in segment.iter_notes():
             found.setdefault(note.n_type, note.n_desc)

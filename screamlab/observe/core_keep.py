@@ -1,4 +1,4 @@
-"""Keeping a core: the stacks of its threads, and the core itself, compressed and of bounded size."""
+"""Keeping a core: the stacks of its threads and, compressed and of bounded size, itself."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ _CHUNK = 1 << 20
 
 
 def keep(place: Place, found: Found, directory: Path, number: int) -> dict[str, Any]:
-    """Put stacks and core of the `number`-th crash into `directory`.
+    """Put stacks and core of a crash, the `number`-th of a run, into `directory`.
 
     Returns `files`, `core_bytes` (before compression) and, where something is missing, `error`.
     """
-    raw = directory / f".core-{number}"
+    name = f"crash-{found.t:.0f}-{found.core.pid}"
+    raw, packed = directory / f".{name}", directory / f"{name}-core.xz"
+    stacks = directory / f"{name}-stacks.txt"
     errors: list[str] = []
     files: list[str] = []
     size = 0
@@ -35,13 +37,12 @@ def keep(place: Place, found: Found, directory: Path, number: int) -> dict[str, 
             raise InfraError(f"only the first {AT_MOST} cores are kept")
         place.take(found, raw)
         size = raw.stat().st_size
-        stacks = directory / f"crash-{number}-stacks.txt"
         error = GDB_OF_CORE.take(stacks, executable=found.core.executable, core=raw)
         if error:
             errors.append(f"gdb: {error}")
         files += [stacks.name] if stacks.exists() else []
-        compress(raw, directory / f"crash-{number}-core.xz", LARGEST_MIB << 20)
-        files.append(f"crash-{number}-core.xz")
+        compress(raw, packed, LARGEST_MIB << 20)
+        files.append(packed.name)
     except InfraError as error:
         errors.append(str(error))
     except OSError as error:

@@ -51,7 +51,7 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
     watch = CrashWatch(watched, context)
     try:
         watch.prove()
-        while context.now_s() < context.to_s and context.sleep_until(context.now_s() + watch.look_s):
+        while context.now_s() < context.to_s and not context.stopping.wait(watch.look_s):
             watch.look()
     finally:
         watch.close()

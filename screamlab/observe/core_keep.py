@@ -25,7 +25,7 @@ def keep(place: Place, found: Found, directory: Path, number: int) -> dict[str, 
 
     Returns `files`, `core_bytes` (before compression) and, where something is missing, `error`.
     """
-    name = f"crash-{found.t:.0f}-{found.core.pid}"
+    name = file_name(found)
     raw, packed = directory / f".{name}", directory / f"{name}-core.xz"
     stacks = directory / f"{name}-stacks.txt"
     errors: list[str] = []
@@ -52,6 +52,17 @@ def keep(place: Place, found: Found, directory: Path, number: int) -> dict[str, 
             raw.unlink(missing_ok=True)
     told = {"error": "; ".join(errors)} if errors else {}
     return {"files": files, "core_bytes": size, **told}
+
+
+def kept_so_far(found: Found, directory: Path) -> dict[str, Any]:
+    """The same of a crash for which there was not time enough."""
+    files = sorted(file.name for file in directory.glob(f"{file_name(found)}-*"))
+    return {"files": files, "error": "the run was over before all of it was kept"}
+
+
+def file_name(found: Found) -> str:
+    """What the names of a crash's files begin with."""
+    return f"crash-{found.t:.0f}-{found.core.pid}"
 
 
 def compress(source: Path, target: Path, largest_bytes: int) -> None:

@@ -30,7 +30,7 @@ from typing import Any
 from screamlab.agent.context import WorkerContext
 from screamlab.errors import InfraError
 from screamlab.observe.core_file import build_id
-from screamlab.observe.core_keep import keep
+from screamlab.observe.core_keep import keep, kept_so_far
 from screamlab.observe.core_place import Found, Place, core_place
 from screamlab.observe.sampler import Watched
 from screamlab.observe.units import Units
@@ -71,9 +71,9 @@ class CrashWatch:
             self._place = core_place(time.time())
         except InfraError as error:
             self._why_not = str(error)
-        self._queue: SimpleQueue[tuple[str, Found] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Found | None] = SimpleQueue()
+        self._unkept: dict[Found, str] = {}
         self._keeper: threading.Thread | None = None
-        self._keep_until_s = float("inf")
 
     @property
     def look_s(self) -> float:
@@ -113,10 +113,13 @@ class CrashWatch:
     def close(self) -> None:
         """Look once more, and wait until what was found is kept, for as long as there is time."""
         self.look()
-        self._keep_until_s = time.monotonic() + _LAST_S
         if self._keeper is not None:
             self._queue.put(None)
-            self._keeper.join()
+            assert self._keeper.native_id is not None
+            os.setpriority(os.PRIO_PROCESS, self._keeper.native_id, 0)
+            self._keeper.join(_LAST_S)
+        for found in list(self._unkept):
+            self._tell_kept(found, kept_so_far(found, self._context.directory))
         self._units.close()
         for group in self._groups:
             counted = {"looks": group.looks, "found": group.found}
@@ -135,23 +138,23 @@ class CrashWatch:
             executable=core.executable,
             build_id=build_id(Path(core.executable)),
         )
-        self._queue.put((group.subject, found))
+        self._unkept[found] = group.subject
+        self._queue.put(found)
         if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep_all, name="cores")
+            self._keeper = threading.Thread(target=self._keep_all, name="cores", daemon=True)
             self._keeper.start()
 
     def _keep_all(self) -> None:
         # Of this thread alone, and of what it starts: audio is being measured.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         number = 0
-        while (item := self._queue.get()) is not None:
-            subject, found = item
+        while (found := self._queue.get()) is not None:
             assert self._place is not None
             number += 1
-            if time.monotonic() < self._keep_until_s:
-                told = keep(self._place, found, self._context.directory, number)
-            else:
-                told = {"files": [], "error": "the run was over before it could be kept"}
+            self._tell_kept(found, keep(self._place, found, self._context.directory, number))
+
+    def _tell_kept(self, found: Found, told: dict[str, Any]) -> None:
+        if subject := self._unkept.pop(found, None):
             self._context.spool.event("core.kept", subject, pid=found.core.pid, **told)
 
 

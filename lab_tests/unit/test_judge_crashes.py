@@ -90,9 +90,10 @@ def test_the_time_until_the_api_answers_again_is_told(run: CanaryRun) -> None:
     run.change("router", "api_ok", lambda t, v: v * ((t < HOLD_AT) | (t >= HOLD_AT + 7)))
     crash(run, HOLD_AT, 7, "crash_throw_gdb.txt")
     run.event(HOLD_AT + 1, ROUTER, "process.gone", "process/router", pid=7)
+    run.event(HOLD_AT + 2, ROUTER, "process.restarted", "process/router", pid=8)
     assert down(Run(run)) == (Window(HOLD_AT, HOLD_AT + 7),)
     (result,) = results(run, "router.crash")
-    assert "it was gone for 7.0 s in all" in result.reason
+    assert "it was restarted 1 ×, and gone for 7.0 s in all" in result.reason
 
 
 def test_a_death_without_a_core_is_a_crash_too_and_one_with_a_core_counts_once(

@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import shutil
 import subprocess
 import tempfile
 import threading
@@ -38,6 +39,8 @@ from screamlab.observe.workers import descendants
 
 # A core of a few hundred kilobytes; a busy User-Mode Linux takes its time for it.
 _CANARY_S = 10.0
+_PAUSE_S = 0.1
+_SCRATCH = ".canary-"
 # It waits for its limits before it crashes.
 _CANARY = ("/bin/sh", "-c", "read limits; kill -ABRT $$")
 _SYSTEMD_PATIENCE_S = 2.0
@@ -83,7 +86,7 @@ class CrashWatch:
     def prove(self) -> None:
         """Let a canary of every watched thing crash, and tell whether its core turned up."""
         for group in self._groups:
-            group.refresh()
+            self._wait_for(group)
             reason = self._why_not
             if self._place is not None:
                 try:
@@ -94,6 +97,15 @@ class CrashWatch:
             self._context.spool.event(
                 "core.canary", group.subject, ok=not reason, reason=reason, where=where
             )
+
+    def _wait_for(self, group: _Group) -> None:
+        """Until systemd has told of its process; a busy host takes seconds for that."""
+        deadline_s = time.monotonic() + _CANARY_S
+        while not group.main_pid() and time.monotonic() < deadline_s:
+            self._units.suspect()
+            self._units.refresh(time.monotonic(), wait_s=0.5)
+            time.sleep(_PAUSE_S)
+        group.refresh()
 
     def look(self) -> None:
         """Find what cores there are by now."""
@@ -223,15 +235,17 @@ def prove(place: Place, pid: int) -> None:
                 if found.core.pid == canary.pid:
                     place.remove(found)
                     return
-            time.sleep(0.1)
+            time.sleep(_PAUSE_S)
     raise InfraError(f"the canary's core did not turn up within {_CANARY_S:g} s ({place.name})")
 
 
 @contextlib.contextmanager
 def _scratch(folder: Path, uid: int, gid: int) -> Iterator[Path]:
     """A folder of the canary's own in the folder where it is to crash."""
+    for left in folder.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(left, ignore_errors=True)
     try:
-        own = tempfile.TemporaryDirectory(prefix=".canary-", dir=folder)
+        own = tempfile.TemporaryDirectory(prefix=_SCRATCH, dir=folder)
     except OSError as error:
         raise InfraError(f"{folder}: no core can be written there: {error.strerror}") from error
     with own as path:

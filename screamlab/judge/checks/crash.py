@@ -28,9 +28,9 @@ def router_crash(run: Run, params: Crash) -> list[CheckResult]:
     found = crashes.groups(crashes.router_crashes(run))
     if not found:
         return [_clean(run, grade, ROUTER, host, ROUTER)]
-    down_s = length_s(crashes.down(run))
-    return [_told(run, grade, ROUTER, group, f"; it was gone for {down_s:.1f} s in all")
-            for group in found]  # fmt: skip
+    restarts, down_s = len(run.events("process.restarted", ROUTER)), length_s(crashes.down(run))
+    more = f"; it was restarted {restarts} ×, and gone for {down_s:.1f} s in all"
+    return [_told(run, grade, ROUTER, group, more) for group in found]
 
 
 @check("lab.crash", Crash)

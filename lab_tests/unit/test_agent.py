@@ -113,6 +113,8 @@ def test_the_unit_is_limited_and_cleans_up_however_it_ends() -> None:
     command = unit.start_command(Path("/x/plan.json"), "r", 1000.5, 60)
     assert "--unit=screamlab-r.service" in command
     assert "--property=RuntimeMaxSec=120" in command
+    assert "--property=WorkingDirectory=/x/cores" in command
+    assert "--property=LimitCORE=infinity" in command
     release = f"ExecStopPost={sys.executable} -m screamlab agent /x/plan.json --release"
     assert f"--property={release}" in command
     assert command[-1] == "--zero=1000.5"

@@ -15,7 +15,8 @@ import pytest
 
 from screamlab.agent.context import WorkerContext
 from screamlab.evidence.spool import Spool, read_lines
-from screamlab.observe.hang import GDB, PY_SPY, HangWatch, Tool, stacks
+from screamlab.observe.hang import HangWatch, stacks
+from screamlab.observe.tools import GDB, PY_SPY, Tool
 
 DEADLOCKED = """
 import threading, sys

@@ -94,6 +94,7 @@ def test_a_host_in_the_middle_breaks_all_links_and_gets_a_plan(tmp_path: Path) -
     }
     assert {w.name for w in made.plans["wan"].workers} == {
         "sampler",
+        "crash-watch",
         "impairment-client1",
         "impairment-client2",
         "impairment-router1",

@@ -14,6 +14,8 @@ from screamlab.scenario.plan import read_plan
 
 # The unit is ended this long after the plan's end, whatever state the agent is in.
 RUNTIME_MARGIN_S = 60
+# Working directory of the agent, in its run's folder.
+CORES = "cores"
 # Free space a host must have for its spool before a run starts.
 MIN_FREE_MIB = 256
 
@@ -32,6 +34,8 @@ def start_command(
     """
     agent = [sys.executable, "-m", "screamlab", "agent", str(plan_file)]
     properties = [
+        # Where the kernel puts the cores of the agent, its workers and their clients.
+        f"WorkingDirectory={plan_file.parent / CORES}",
         f"RuntimeMaxSec={runtime_s + RUNTIME_MARGIN_S:.0f}",
         f"ExecStopPost={' '.join([*agent, '--release'])}",
         # A worker's arithmetic is small; BLAS threads would only fight over the host's cores.
@@ -73,7 +77,7 @@ def start(folder: Path, plan: str, zero: float, runtime_s: float) -> None:
         raise InfraError(f"{folder}: a run of this name has been on this host before")
     plan_file = folder / "plan.json"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / CORES).mkdir(parents=True, exist_ok=True)
         plan_file.write_text(plan)
     except OSError as error:
         raise InfraError(f"{plan_file}: {error.strerror}") from error

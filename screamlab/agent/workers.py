@@ -39,6 +39,7 @@ KINDS = {
     "churn_webrtc": "screamlab.load.churn.webrtc:run",
     "sap_announcer": "screamlab.load.sap:run",
     "sampler": "screamlab.observe.sampler:run",
+    "crash_watch": "screamlab.observe.crash_watch:run",
     "probe_sender": "screamlab.impair.probe:run_senders",
     "probe_receiver": "screamlab.impair.probe:run_receivers",
     "impairment": "screamlab.impair.worker:run",

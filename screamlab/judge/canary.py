@@ -205,6 +205,10 @@ def _fill_hosts(run: CanaryRun) -> None:
         run.put(host, "host", "udp_rcvbuf_errors", t, 3.0)
         run.event(-1.0, host, "agent.start", "agent")
         run.event(run.duration_s + 0.5, host, "agent.end", "agent")
+        for name in ("agent", "router") if host == ROUTER else ("agent",):
+            run.event(-3.0, host, "core.canary", f"process/{name}", ok=True, reason="")
+            looks = int(run.duration_s)
+            run.event(run.duration_s, host, "core.watched", f"process/{name}", looks=looks, found=0)
 
 
 def _fill_router(run: CanaryRun) -> None:
@@ -220,6 +224,8 @@ def _fill_router(run: CanaryRun) -> None:
     for metric, value in figures.items():
         run.put(ROUTER, "process/router", metric, t, value)
     run.put(ROUTER, "router", "api_ok", t, 1.0)
+    told = {"outcome": "ended", "seconds": 8.0, "files": []}
+    run.event(run.duration_s + 9, ROUTER, "router.stopped", "router", **told)
     run.put(ROUTER, "router", "api_latency_ms", t, 8 + 2 * np.cos(t))
 
 

@@ -1,4 +1,7 @@
-"""From results to a verdict: INFRA before FAIL before INVALID before PASS."""
+"""From results to a verdict: INFRA before FAIL before INVALID before PASS.
+
+A crash of the router is a FAIL whatever became of the hosts, and is told before all else.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Sequence
 
 from screamlab.judge.model import CheckResult, Outcome, Verdict
 from screamlab.judge.view import Run
+
+CRASH = "router.crash"
 
 
 def infra_reason(run: Run) -> str | None:
@@ -41,9 +46,10 @@ def _unclean(run: Run) -> str | None:
 
 def outcome(results: Sequence[CheckResult], infra: str | None) -> tuple[Outcome, str]:
     """The verdict and the sentence that goes with it."""
-    if infra is not None:
-        return "INFRA", infra
     failed = [result for result in results if result.status == "fail"]
+    failed.sort(key=lambda result: result.id != CRASH)
+    if infra is not None and not (failed and failed[0].id == CRASH):
+        return "INFRA", infra
     if failed:
         return "FAIL", _sentence(failed)
     unsure = [r for status in ("invalid", "unknown") for r in results if r.status == status]

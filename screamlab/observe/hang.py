@@ -7,19 +7,14 @@ the process from outside; neither needs it to move, and both let go of it when t
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import subprocess
-import sys
-import sysconfig
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from screamlab.agent.context import WorkerContext
+from screamlab.observe.tools import GDB, PY_SPY
 
 HANG_S = 8.0
 """The API must not have answered, or its counters not moved, for this long."""
@@ -27,42 +22,6 @@ HANG_S = 8.0
 AT_MOST = 3
 """Hangs of one run that are looked into."""
 
-_TOOL_TIMEOUT_S = 45.0
-
-
-@dataclass(frozen=True)
-class Tool:
-    """A program that shows the stacks of a process; `{pid}` stands for its number."""
-
-    name: str
-    command: tuple[str, ...]
-
-    def path(self) -> str | None:
-        """Where it is; None when this host has none."""
-        # Packages that were unpacked for this interpreter have their programs beside them.
-        folders = [Path(sys.executable).parent, Path(sysconfig.get_path("purelib")) / "bin"]
-        search = os.pathsep.join([*map(str, folders), os.environ.get("PATH", os.defpath)])
-        return shutil.which(self.name, path=search)
-
-
-PY_SPY = Tool("py-spy", ("dump", "--nonblocking", "--pid", "{pid}"))
-GDB = Tool(
-    "gdb",
-    (
-        "--batch",
-        "-nx",
-        "-iex",
-        "set debuginfod enabled off",
-        "-iex",
-        "set pagination off",
-        "-iex",
-        "set auto-load python-scripts off",
-        "-p",
-        "{pid}",
-        "-ex",
-        "thread apply all bt",
-    ),
-)
 TOOLS = (PY_SPY, GDB)
 
 
@@ -75,37 +34,12 @@ def stacks(pid: int, directory: Path, stamp: str) -> dict[str, Any]:
     errors: list[str] = []
     for tool in TOOLS:
         file = directory / f"stacks-{tool.name}-{stamp}.txt"
-        error = _take(tool, pid, file)
+        error = tool.take(file, pid=pid)
         if error:
             errors.append(f"{tool.name}: {error}")
         if file.exists():
             files.append(file.name)
     return {"files": files, **({"error": "; ".join(errors)} if errors else {})}
-
-
-def _take(tool: Tool, pid: int, file: Path) -> str:
-    """What went wrong, in few words; nothing when all went well."""
-    path = tool.path()
-    if path is None:
-        return "is not installed on this host"
-    command = [path, *(part.format(pid=pid) for part in tool.command)]
-    environment = {key: value for key, value in os.environ.items() if key != "DEBUGINFOD_URLS"}
-    try:
-        with file.open("wb") as output:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                timeout=_TOOL_TIMEOUT_S,
-                env=environment,
-                check=False,
-            )
-    except subprocess.TimeoutExpired:
-        return f"did not end within {_TOOL_TIMEOUT_S:g} s"
-    except OSError as error:
-        return error.strerror or str(error)
-    return f"ended with exit status {done.returncode}" if done.returncode else ""
 
 
 class HangWatch:

@@ -20,14 +20,14 @@ def worker_pids(agent: int, name: str) -> list[int]:
     for child in _children(agent):
         with contextlib.suppress(OSError):
             if Path(f"/proc/{child}/comm").read_text().rstrip("\n") == name[:_COMM]:
-                return [child, *_descendants(child)]
+                return [child, *descendants(child)]
     return []
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     found = []
     for child in _children(pid):
-        found += [child, *_descendants(child)]
+        found += [child, *descendants(child)]
     return found
 
 

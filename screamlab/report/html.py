@@ -24,6 +24,7 @@ from screamlab.judge.noise import floors
 from screamlab.judge.view import Run
 from screamlab.report.charts import charts
 from screamlab.report.clients import listeners, pictures, response_times, sip_failures
+from screamlab.report.crashes import crash_groups, down_s
 from screamlab.report.hangs import hangs
 from screamlab.report.packets import wire
 
@@ -78,6 +79,8 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         groups=_groups(verdict),
         statuses=[(status, verdict.count(status)) for status in STATUSES if verdict.count(status)],
         charts=drawn,
+        crashes=crash_groups(run),
+        down_s=down_s(run),
         hangs=hangs(run),
         response_times=response_times(run),
         sip_failures=sip_failures(run),

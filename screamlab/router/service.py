@@ -27,6 +27,18 @@ class SystemdService:
         """Restart the unit and wait until systemd calls it started."""
         _systemctl("restart", self.unit)
 
+    def ask_to_stop(self) -> None:
+        """Have the unit stopped, and do not wait for it."""
+        _systemctl("stop", "--no-block", self.unit)
+
+    def is_running(self) -> bool:
+        """Whether it is not at rest yet."""
+        return self._show("ActiveState") not in ("inactive", "failed")
+
+    def result(self) -> str:
+        """How it ended, systemd.exec(5), $SERVICE_RESULT: `success`, `timeout`, `core-dump` …"""
+        return self._show("Result")
+
     def _show(self, name: str) -> str:
         return _systemctl("show", f"--property={name}", "--value", self.unit).strip()
 

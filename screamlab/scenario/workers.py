@@ -40,7 +40,11 @@ def observers(
     window = {"from_s": 0.0, "to_s": duration_s}
     ports = sorted(ROUTER_PORTS.values()) if is_router else []
     spec = {"processes": watched, "devices": [host.data.device], "udp_ports": ports, **interval}
-    observers = [Worker(name="sampler", kind="sampler", spec=spec, **window)]
+    units = {"processes": [item for item in watched if "unit" in item]}
+    observers = [
+        Worker(name="sampler", kind="sampler", spec=spec, **window),
+        Worker(name="crash-watch", kind="crash_watch", spec=units, **window),
+    ]
     if is_router:
         url = {"url": _router_url(host), "unit": ROUTER_UNIT, **interval}
         observers.append(Worker(name="router-stats", kind="router_stats", spec=url, **window))

@@ -37,7 +37,7 @@ def alive(run: Run, params: Alive) -> list[CheckResult]:
     ends = [
         *((e.at_s, "its main process was gone") for e in run.events("process.gone", PROCESS)),
         *((e.at_s, "it was restarted") for e in run.events("process.restarted", PROCESS)),
-        *((e.at_s, "it left a core") for e in run.events("core.found")),
+        *((e.at_s, "it left a core") for e in run.events("core.found", PROCESS)),
         *_absences(processes, params.within_s),
     ]
     if not ends:

@@ -1,0 +1,113 @@
+"""Crashes of the router and of the lab's processes, and what came before each."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from screamlab.judge.crashes import (
+    Crash,
+    Group,
+    down,
+    groups,
+    lab_crashes,
+    router_crashes,
+    watched_unit,
+)
+from screamlab.judge.impaired import planned_impairments
+from screamlab.judge.view import Run
+from screamlab.judge.windows import contains, length_s
+
+BEFORE_S = 10.0
+# A process says its last words while its core is written.
+AFTER_S = 5.0
+MOST_LINES = 20
+MOST_EVENTS = 12
+MOST_FRAMES = 12
+MOST_PYTHON = 60
+# What every second brings; beside a crash it says nothing.
+_ORDINARY = ("core.", "probe.", "sampler.", "stream.heard")
+# How the lines begin that faulthandler(3) of Python writes.
+_FAULT_HANDLER = ("Fatal Python error", "Current thread 0x", "Thread 0x", "  File ", "  <no Python")
+
+
+@dataclass(frozen=True)
+class CrashGroup:
+    """Crashes that are the same; lines and events are of the seconds before the first.
+
+    `python` is where Python's threads were, as its fault handler told; `impaired` the impairments
+    in force.
+    """
+
+    group: Group
+    whose: str
+    when: str
+    impaired: tuple[str, ...]
+    lines: tuple[str, ...]
+    python: tuple[str, ...]
+    events: tuple[str, ...]
+
+    @property
+    def frames(self) -> list[tuple[str, str]]:
+        """Function and place of the innermost frames."""
+        return [(f.function, f.place) for f in self.group.first.frames[:MOST_FRAMES]]
+
+
+def crash_groups(run: Run) -> list[CrashGroup]:
+    """The router's crashes first, each kind by how often it happened."""
+    of_router = [_told(run, group, "the router") for group in groups(router_crashes(run))]
+    return of_router + [_told(run, group, "the lab") for group in groups(lab_crashes(run))]
+
+
+def down_s(run: Run) -> float:
+    """For how long the router was gone after its process had ended."""
+    return length_s(down(run))
+
+
+def _told(run: Run, group: Group, whose: str) -> CrashGroup:
+    first = group.first
+    lines, python = _journal(run, first)
+    return CrashGroup(
+        group=group,
+        whose=whose,
+        when=run.when(first.at_s),
+        impaired=tuple(
+            f"{planned.impairment.profile} on {planned.impairment.target}"
+            for planned in planned_impairments(run)
+            if contains((planned.window,), first.at_s)
+        ),
+        lines=lines,
+        python=python,
+        events=_events(run, first),
+    )
+
+
+def _events(run: Run, crash: Crash) -> tuple[str, ...]:
+    """What happened on any host just before."""
+    near: deque[str] = deque(maxlen=MOST_EVENTS)
+    for event in run.bundle.events():
+        at_s = float(event["t"]) - run.zero
+        new = crash.at_s - BEFORE_S <= at_s <= crash.at_s
+        if new and not event["kind"].startswith(_ORDINARY):
+            near.append(f"{at_s:.1f} s {event['kind']} {event['subject']} on {event['host']}")
+    return tuple(near)
+
+
+def _journal(run: Run, crash: Crash) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The last lines of the unit that crashed, and Python's own stacks of the crash."""
+    last: deque[str] = deque(maxlen=MOST_LINES)
+    python: list[str] = []
+    unit = watched_unit(run, crash.host, crash.subject)
+    for entry in run.bundle.journal(crash.host, unit) if unit else ():
+        at_s, text = entry.t - run.zero, entry.message
+        if at_s > crash.at_s + AFTER_S:
+            break
+        if at_s < crash.at_s - BEFORE_S:
+            continue
+        if text.startswith("Fatal Python error"):
+            python = []
+        if text.startswith(_FAULT_HANDLER):
+            python.append(text)
+        else:
+            last.append(f"{at_s:.1f} s {text}")
+    return tuple(last), tuple(python[:MOST_PYTHON])

@@ -95,7 +95,9 @@ def _check_out(repository: str, commit: str, submodules: Sequence[str], tree: Pa
         try:
             _git(*inside, *update, *submodules, timeout_s=_FETCH_S)
         except InfraError as error:
-            raise InfraError(f"a submodule of {public(repository)}: {error}") from None
+            raise InfraError(
+                f"a submodule of the repository {public(repository)} cannot be fetched: {error}"
+            ) from None
 
 
 def _without_git(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -42,18 +42,21 @@ def loaded_engine(pid: int) -> Engine | None:
 
 
 def _mapped(pid: int) -> list[Path]:
+    """The files a process and its children have mapped, by proc(5): psutil would ask for sizes."""
     try:
         main = psutil.Process(pid)
-        processes = [main, *main.children(recursive=True)]
-        return [Path(entry.path) for process in processes for entry in process.memory_maps()]
-    except psutil.NoSuchProcess:
+        family = [main, *main.children(recursive=True)]
+        maps = [Path(f"/proc/{process.pid}/maps").read_text() for process in family]
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return []
+    lines = [line.split(maxsplit=5) for text in maps for line in text.splitlines()]
+    return [Path(line[5]) for line in lines if len(line) == 6]
 
 
 def _record(engine: Path) -> dict[str, Any] | None:
-    try:
-        record = json.loads((engine.parent / RECORD).read_text())
-    except FileNotFoundError:
-        return None
-    assert isinstance(record, dict)
-    return record
+    for folder in engine.parents:
+        if (folder / RECORD).exists():
+            record = json.loads((folder / RECORD).read_text())
+            assert isinstance(record, dict)
+            return record
+    return None

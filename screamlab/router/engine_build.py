@@ -37,8 +37,8 @@ class Order:
     source: Path
     python: Path
     flags: Sequence[str]
-    environment: Mapping[str, str]
-    steps: Sequence[Sequence[str]]
+    environment: Mapping[str, Any]
+    steps: Sequence[Sequence[Any]]
     jobs: int
     told: Mapping[str, Any]
 
@@ -59,8 +59,8 @@ def build_engine(order: Order) -> tuple[Path, dict[str, Any]]:
     log = order.folder / "build.log"
     log.write_text("")
     build = [str(order.python), "-m", "build", "--wheel", "--no-isolation"]
-    for command in (*order.steps, [*build, f"--outdir={wheels}", str(tree)]):
-        _run(command, tree, environment, log)
+    for command in (*order.steps, [*build, f"--outdir={wheels}", tree]):
+        _run([str(word) for word in command], tree, environment, log)
     wheel = next(wheels.glob("*.whl"))
     engine = _unpack_libraries(wheel, site)
     if not engine:
@@ -100,7 +100,7 @@ def build_environment(order: Order, tree: Path, jobs: int) -> dict[str, str]:
         "MAX_JOBS": str(jobs),
         "MAKEFLAGS": f"-j{jobs}",
         "CMAKE_BUILD_PARALLEL_LEVEL": str(jobs),
-        **order.environment,
+        **{name: str(value) for name, value in order.environment.items()},
     }
 
 

@@ -38,8 +38,8 @@ class Recipe:
     machine: str
     packages: Sequence[str]
     python_packages: Sequence[str]
-    environment: Mapping[str, str]
-    steps: Sequence[Sequence[str]]
+    environment: Mapping[str, Any]
+    steps: Sequence[Sequence[Any]]
     cflags: Sequence[str]
     sanitizers: Sequence[str]
 

@@ -22,6 +22,9 @@ options:
   constraints:
     description: A constraints file that pins versions.
     type: path
+  overlay:
+    description: A tar whose files replace those of the same name.
+    type: path
   python:
     description: Version of the interpreter the packages are for, such as C(3.11).
     type: str
@@ -74,6 +77,7 @@ def argument_spec() -> dict:
         "requirements": {"type": "list", "elements": "str", "default": []},
         "checkout": {"type": "path"},
         "constraints": {"type": "path"},
+        "overlay": {"type": "path"},
         "python": {"type": "str", "required": True},
         "machine": {"type": "str", "default": "x86_64"},
         "cache": {"type": "path", "required": True},
@@ -93,6 +97,7 @@ def main() -> None:
             cache=Path(asked["cache"]),
             constraints=Path(asked["constraints"]) if asked["constraints"] else None,
             checkout=Path(asked["checkout"]) if asked["checkout"] else None,
+            overlay=Path(asked["overlay"]) if asked["overlay"] else None,
         )
     except ScreamlabError as error:
         module.fail_json(msg=str(error))

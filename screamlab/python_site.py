@@ -53,12 +53,15 @@ def python_site(
     cache: Path,
     constraints: Path | None = None,
     checkout: Path | None = None,
+    overlay: Path | None = None,
 ) -> Site:
     """The tar with `requirements`, what they need, and the package of our own `checkout`.
 
+    The files of the tar `overlay` replace those of the same name.
+
     Raises `InfraError` with pip's own reason when a requirement cannot be had.
     """
-    key = _key(requirements, target, constraints, checkout)
+    key = _key(requirements, target, constraints, checkout, overlay)
     archive = cache / f"{key}.tar.gz"
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "lock"), tempfile.TemporaryDirectory(dir=cache) as scratch:
@@ -67,6 +70,8 @@ def python_site(
         wheels = [str(_build_wheel(checkout, Path(scratch)))] if checkout else []
         folder = Path(scratch) / "site"
         _install([*requirements, *wheels], target, constraints, folder)
+        if overlay:
+            shutil.unpack_archive(overlay, folder, "gztar")
         unfinished = Path(scratch) / archive.name
         # Level 1: the tar is sent once or twice, over links faster than better compression.
         with tarfile.open(unfinished, "w:gz", compresslevel=1) as tar:
@@ -84,11 +89,15 @@ def _locked(file: Path) -> Iterator[None]:
 
 
 def _key(
-    requirements: Sequence[str], target: Target, constraints: Path | None, checkout: Path | None
+    requirements: Sequence[str],
+    target: Target,
+    constraints: Path | None,
+    checkout: Path | None,
+    overlay: Path | None,
 ) -> str:
     digest = hashlib.sha256(repr((sorted(requirements), target)).encode())
-    if constraints:
-        digest.update(constraints.read_bytes())
+    for file in filter(None, (constraints, overlay)):
+        digest.update(file.read_bytes())
     if checkout:
         for file in [checkout / "pyproject.toml", *sorted((checkout / "screamlab").rglob("*"))]:
             if file.is_file() and "__pycache__" not in file.parts:

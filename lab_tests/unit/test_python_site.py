@@ -30,6 +30,20 @@ def test_made_once_for_the_hosts_interpreter(tmp_path: Path) -> None:
     assert python_site(["PyYAML"], other, cache=tmp_path, constraints=lock).digest != made.digest
 
 
+def test_what_is_laid_over_replaces_and_names_the_content(tmp_path: Path) -> None:
+    (tmp_path / "yaml").mkdir()
+    (tmp_path / "yaml/__init__.py").write_text("# ours")
+    overlay = tmp_path / "overlay.tar.gz"
+    with tarfile.open(overlay, "w:gz") as tar:
+        tar.add(tmp_path / "yaml", arcname="yaml")
+    made = python_site(["PyYAML"], TARGET, cache=tmp_path, overlay=overlay)
+    with tarfile.open(made.archive) as tar:
+        file = tar.extractfile("./yaml/__init__.py")
+        assert file and file.read() == b"# ours"
+        assert "./yaml/nodes.py" in tar.getnames()
+    assert made.digest != python_site(["PyYAML"], TARGET, cache=tmp_path).digest
+
+
 def test_what_has_no_wheel_is_built_for_an_interpreter_like_ours_alone(tmp_path: Path) -> None:
     made = python_site(["docopt==0.6.2"], OWN, cache=tmp_path)
     assert "./docopt.py" in names(made.archive)

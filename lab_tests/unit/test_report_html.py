@@ -130,6 +130,14 @@ def test_the_reason_stands_first_and_nothing_can_break_out_of_the_page() -> None
     assert "<img src=x" not in text
 
 
+def test_the_engine_is_told_by_what_it_was_made_of() -> None:
+    run = CanaryRun(ALL)
+    run.meta["router"]["engine"] = {"build_id": "b1d", "debug_info": False, "build": None}
+    assert "build id b1d" in page_of(run)[1].text
+    run.meta["router"]["engine"]["build"] = {"commit": "c0ffee" * 7, "flags": ["-g", "-O1"]}
+    assert "build id b1d, commit c0ffeec0ffee with -g -O1" in page_of(run)[1].text
+
+
 def test_a_run_of_which_nothing_is_known_still_has_a_page() -> None:
     run = CanaryRun(ALL)
     run.data.clear()

@@ -55,10 +55,16 @@ class CheckResult(BaseModel):
 
 
 class RouterId(BaseModel):
-    """Which router was judged."""
+    """Which router was judged, and which engine it had loaded.
+
+    `commit` and `flags` are known of an engine that the lab built; `flags` of the compilers.
+    """
 
     version: str | None = None
     method: str | None = None
+    build_id: str | None = None
+    commit: str | None = None
+    flags: tuple[str, ...] = ()
 
 
 class Verdict(BaseModel):

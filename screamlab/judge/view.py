@@ -175,7 +175,15 @@ class Run:
     def router(self) -> RouterId:
         """Which router ran."""
         told = self.meta.get("router") or {}
-        return RouterId(version=told.get("version"), method=told.get("method"))
+        engine = told.get("engine") or {}
+        built = engine.get("build") or {}
+        return RouterId(
+            version=told.get("version"),
+            method=told.get("method"),
+            build_id=engine.get("build_id"),
+            commit=built.get("commit"),
+            flags=built.get("flags") or (),
+        )
 
     @cached_property
     def infra(self) -> str | None:

@@ -1,0 +1,97 @@
+"""What decides how a built engine turns out, and the cache of those that were built.
+
+A built engine is one tar: the extension modules and libraries of the wheel, as they lie in
+site-packages, and last the record that tells what they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from screamlab.errors import BadInput
+
+RECORD = "screamlab_build.json"
+"""The record's file, at the root of site-packages."""
+
+BYTES_PER_JOB = 1.5 * 2**30
+"""Memory that one compiler of templates such as pybind11's may take."""
+
+_SANITIZERS = ("address", "thread", "undefined")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that makes one built engine another than the next.
+
+    `python` is the version (``3.11``) and `machine` the hardware's name of the host it is for.
+    """
+
+    commit: str
+    submodules: Sequence[str]
+    python: str
+    machine: str
+    packages: Sequence[str]
+    python_packages: Sequence[str]
+    environment: Mapping[str, Any]
+    steps: Sequence[Sequence[Any]]
+    cflags: Sequence[str]
+    sanitizers: Sequence[str]
+
+    def __post_init__(self) -> None:
+        """Raises `BadInput` for sanitizers that do not exist or do not go together."""
+        for name in self.sanitizers:
+            if name not in _SANITIZERS:
+                raise BadInput(f"sanitizer {name!r}: there are {', '.join(_SANITIZERS)}")
+        if {"address", "thread"} <= set(self.sanitizers):
+            raise BadInput("the sanitizers address and thread do not go together")
+
+    @property
+    def key(self) -> str:
+        """Names the engine this makes."""
+        told = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
+
+    @property
+    def flags(self) -> list[str]:
+        """The flags of the compiler and of the linker."""
+        return [*self.cflags, *(f"-fsanitize={name}" for name in self.sanitizers)]
+
+
+def parallel_jobs(cores: int, available_bytes: float) -> int:
+    """How many compilers a host can run side by side within its memory; at least one."""
+    return max(1, min(cores, int(available_bytes // BYTES_PER_JOB)))
+
+
+def read_record(archive: Path) -> dict[str, Any] | None:
+    """What a built engine in the cache tells of itself; None where there is none, or half of one.
+
+    The record is the last of the tar, so whoever reads it has seen that the tar is whole.
+    """
+    try:
+        with tarfile.open(archive) as tar:
+            file = tar.extractfile(RECORD)
+            assert file is not None
+            record = json.loads(file.read())
+    except (OSError, EOFError, tarfile.TarError, KeyError, ValueError):
+        return None
+    assert isinstance(record, dict)
+    return record
+
+
+def runtime_environment(needed: Sequence[str]) -> dict[str, str]:
+    """What a program must be started with to load an engine that needs these libraries.
+
+    The runtimes of the address and thread sanitizers must be there before anything else, and find
+    the C++ library's own functions. CPython's own leaks are no news.
+    """
+    runtimes = [name for name in needed if name.startswith(("libasan.", "libtsan."))]
+    if not runtimes:
+        return {}
+    standard = [name for name in needed if name.startswith("libstdc++.")]
+    return {"LD_PRELOAD": " ".join([*runtimes, *standard]), "ASAN_OPTIONS": "detect_leaks=0"}

@@ -17,6 +17,7 @@ from screamlab.fit import command as fit_command
 
 # Where there is no terminal, a table is not squeezed into 80 columns.
 PIPED_COLUMNS = 140
+DEFAULT_SCALE = "quick"
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,9 +47,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = _scenario_command(commands, "run", "run a scenario and judge it", _run)
+    run = _scenario_command(commands, "run", "run a scenario, or a suite of them, and judge", _run)
     run.add_argument("--run-id", help="name of the run folder (default: time, scenario, scale)")
     run.add_argument("--down", action="store_true", help="take the local lab down afterwards")
+    _suite_options(run)
     _scenario_command(commands, "plan", "print what every host would do; no host is touched", _plan)
     judge = commands.add_parser("judge", help="judge a collected run again, without the lab")
     judge.add_argument("run", type=Path, help="a run folder, such as runs/latest")
@@ -91,14 +93,26 @@ def _scenario_command(
 ) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=help_text)
     option = command.add_argument
-    option("scenario", help="name of a scenario, or path of a scenario file")
-    option("--scale", default="quick", help="a scale of the scenario (default: quick)")
+    option("scenario", help="name of a scenario, or path of a scenario file",
+           nargs="?" if name == "run" else None)  # fmt: skip
+    option("--scale", help="a scale of the scenario (default: quick)")
     option("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE",
            help="change one value of the scenario, as senders.NAME.count=5")  # fmt: skip
     option("--seed", type=int, help="seed of everything drawn (default: drawn)")
     _inventory_options(command)
     command.set_defaults(command=function)
     return command
+
+
+def _suite_options(run: argparse.ArgumentParser) -> None:
+    option = run.add_argument
+    option("--suite", help="name of a suite, or path of a suite file, instead of a scenario")
+    option("--only", action="append", default=[], metavar="GLOB",
+           help="of a suite, only the runs whose names match")  # fmt: skip
+    option("--resume", nargs="?", const="latest", metavar="SUITE-RUN",
+           help="go on with a suite that was interrupted (default: the latest)")  # fmt: skip
+    option("--rerun-failed", nargs="?", const="latest", metavar="SUITE-RUN",
+           help="run what did not pass in a suite again, with the same seeds")  # fmt: skip
 
 
 def _inventory_options(command: argparse.ArgumentParser) -> None:
@@ -119,35 +133,29 @@ def _seconds(text: str) -> float:
 def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from screamlab.judge.run import judge_run
-    from screamlab.run.drive import drive, take_down
-    from screamlab.run.folder import new_run_id, note
+    from screamlab.run.drive import take_down
+    from screamlab.run.folder import new_run_id
+    from screamlab.run.whole import Asked, run_and_judge
     from screamlab.scenario.model import find_scenario, load_scenario
+    from screamlab.suite.command import run_suite, suite_is_meant
 
+    extra = _extra_vars(options.extra_vars)
+    if suite_is_meant(options):
+        return run_suite(options, extra)
     file = find_scenario(options.scenario, paths.SCENARIOS).resolve()
-    scenario = load_scenario(file, options.scale, options.settings)
+    scale = options.scale or DEFAULT_SCALE
+    scenario = load_scenario(file, scale, options.settings)
     run_id = options.run_id or new_run_id(scenario)
     if (paths.RUNS / run_id).exists():
         raise BadInput(f"{paths.RUNS / run_id}: this run folder exists already")
-    extra = _extra_vars(options.extra_vars)
-    variables = {
-        **extra,
-        "scenario": str(file),
-        "scale": options.scale,
-        "settings": options.settings,
-        "run_id": run_id,
-    }
-    if options.seed is not None:
-        variables["seed"] = options.seed
-    console, begun = Console(), time.monotonic()
+    console = Console()
     try:
-        folder = drive(run_id, options.inventory, paths.RUNS, variables, console)
-        verdict = judge_run(folder, paths.KNOWN_ISSUES)
+        asked = Asked(file, scale, options.settings, run_id, options.seed)
+        verdict = run_and_judge(asked, options.inventory, extra, console)
     finally:
         if options.down:
             take_down(options.inventory, extra)
-    note(folder, wall_s=round(time.monotonic() - begun, 1))
-    return _show_verdict(verdict, folder, console)
+    return _show_verdict(verdict, paths.RUNS / run_id, console)
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -159,7 +167,7 @@ def _plan(options: argparse.Namespace) -> int:
     from screamlab.scenario.show import show_plans
 
     file = find_scenario(options.scenario, paths.SCENARIOS)
-    scenario = load_scenario(file, options.scale, options.settings)
+    scenario = load_scenario(file, options.scale or DEFAULT_SCALE, options.settings)
     hosts = load_hosts(options.inventory, _extra_vars(options.extra_vars))
     seed = options.seed if options.seed is not None else 0
     console = Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
@@ -225,20 +233,19 @@ def _replay(options: argparse.Namespace) -> Path:
     from rich.console import Console
 
     from screamlab.run.folder import new_run_id
+    from screamlab.run.whole import Asked, run_and_judge
     from screamlab.scenario.model import find_scenario, load_scenario
 
-    scenario = load_scenario(find_scenario("replay", paths.SCENARIOS), "quick")
-    run_id = new_run_id(scenario)
+    file, console = find_scenario("replay", paths.SCENARIOS), Console()
+    run_id = new_run_id(load_scenario(file, DEFAULT_SCALE))
     with tempfile.TemporaryDirectory() as folder:
         profile = options.output or Path(folder, "measured.yml")
-        fit_command.write_profile(options, profile, Console())
-        replayed = argparse.Namespace(
-            **{**vars(options), "scenario": "replay", "scale": "quick", "seed": None},
-            settings=[f"impairments.replay.profile={profile.resolve()}"],
-            run_id=run_id,
-            down=False,
-        )
-        _run(replayed)
+        fit_command.write_profile(options, profile, console)
+        settings = [f"impairments.replay.profile={profile.resolve()}"]
+        asked = Asked(file, DEFAULT_SCALE, settings, run_id)
+        variables = _extra_vars(options.extra_vars)
+        verdict = run_and_judge(asked, options.inventory, variables, console)
+    _show_verdict(verdict, paths.RUNS / run_id, console)
     return paths.RUNS / run_id
 
 

@@ -15,7 +15,6 @@ from screamlab import __version__, paths
 from screamlab.errors import BadInput, ScreamlabError
 from screamlab.fit import command as fit_command
 
-# Where there is no terminal, a table is not squeezed into 80 columns.
 PIPED_COLUMNS = 140
 DEFAULT_SCALE = "quick"
 
@@ -55,6 +54,15 @@ def _parser() -> argparse.ArgumentParser:
     judge = commands.add_parser("judge", help="judge a collected run again, without the lab")
     judge.add_argument("run", type=Path, help="a run folder, such as runs/latest")
     judge.set_defaults(command=_judge)
+    compare = commands.add_parser("compare", help="hold runs against each other: more than noise?")
+    compare.add_argument("runs", nargs="+", metavar="RUNS",
+                         help="a side each: a run, a suite, a folder of runs, or a glob; one alone "
+                         "is compared by router version")  # fmt: skip
+    compare.add_argument("--by-version", action="store_true",
+                         help="sides are the router versions of all these runs")  # fmt: skip
+    compare.add_argument("-o", "--output", type=Path, default=Path("compare.html"),
+                         help="the page to write (default: compare.html)")  # fmt: skip
+    compare.set_defaults(command=_compare)
     impair = commands.add_parser("impair", help="break the links of hosts by hand, for some time")
     impair.add_argument("profile", help="name of a profile, or path of a profile file")
     impair.add_argument("--hosts", required=True, metavar="HOST,GROUP,…",
@@ -159,8 +167,6 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from screamlab.inventory import load_hosts
     from screamlab.scenario.compile import compile_scenario
     from screamlab.scenario.model import find_scenario, load_scenario
@@ -170,9 +176,16 @@ def _plan(options: argparse.Namespace) -> int:
     scenario = load_scenario(file, options.scale or DEFAULT_SCALE, options.settings)
     hosts = load_hosts(options.inventory, _extra_vars(options.extra_vars))
     seed = options.seed if options.seed is not None else 0
-    console = Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
-    show_plans(compile_scenario(scenario, hosts, run_id="plan", seed=seed), console)
+    plan = compile_scenario(scenario, hosts, run_id="plan", seed=seed)
+    show_plans(plan, _wide_console())
     return 0
+
+
+def _wide_console() -> Console:
+    """A console that does not squeeze a table into 80 columns where there is no terminal."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
 
 
 def _judge(options: argparse.Namespace) -> int:
@@ -182,6 +195,13 @@ def _judge(options: argparse.Namespace) -> int:
 
     folder = options.run.resolve()
     return _show_verdict(judge_run(folder, paths.KNOWN_ISSUES), folder, Console())
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from screamlab.compare.command import compare_runs
+
+    compare_runs(options.runs, paths.RUNS, options.by_version, options.output, _wide_console())
+    return 0
 
 
 def _show_verdict(verdict: Verdict, folder: Path, console: Console) -> int:

@@ -63,6 +63,21 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("-o", "--output", type=Path, default=Path("compare.html"),
                          help="the page to write (default: compare.html)")  # fmt: skip
     compare.set_defaults(command=_compare)
+    history = commands.add_parser("history", help="what runs came out as, and their trends")
+    _folder_of_runs(history)
+    history.add_argument("--last", type=_count, default=50, metavar="N",
+                         help="only the newest N runs (default: 50)")  # fmt: skip
+    history.add_argument("-o", "--output", type=Path, metavar="PAGE",
+                         help="write a page with the trends of all metrics")  # fmt: skip
+    history.set_defaults(command=_history)
+    prune = commands.add_parser("prune", help="remove old runs; without --yes, only say which")
+    _folder_of_runs(prune)
+    prune.add_argument("--keep", type=_count, metavar="N", help="keep the newest N runs")
+    prune.add_argument("--older-than", type=_seconds, metavar="AGE",
+                       help="remove only what is older, as 30d or 12h")  # fmt: skip
+    prune.add_argument("--failed", action="store_true", help="runs that ended FAIL go as well")
+    prune.add_argument("--yes", action="store_true", help="remove them")
+    prune.set_defaults(command=_prune)
     impair = commands.add_parser("impair", help="break the links of hosts by hand, for some time")
     impair.add_argument("profile", help="name of a profile, or path of a profile file")
     impair.add_argument("--hosts", required=True, metavar="HOST,GROUP,…",
@@ -123,6 +138,11 @@ def _suite_options(run: argparse.ArgumentParser) -> None:
            help="run what did not pass in a suite again, with the same seeds")  # fmt: skip
 
 
+def _folder_of_runs(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", nargs="?", type=Path, default=paths.RUNS,
+                         help="a folder of runs (default: runs/)")  # fmt: skip
+
+
 def _inventory_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--inventory", type=Path, default=paths.INVENTORY,
                          help="Ansible inventory (default: the local lab)")  # fmt: skip
@@ -131,11 +151,18 @@ def _inventory_options(command: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    """A time such as 90s, 10m or 2h, in seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text)
+    """A time such as 90s, 10m, 2h or 30d, in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|d)", text)
     if not match:
-        raise argparse.ArgumentTypeError(f"'{text}' is no time such as 90s, 10m or 2h")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+        raise argparse.ArgumentTypeError(f"'{text}' is no time such as 90s, 10m, 2h or 30d")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _count(text: str) -> int:
+    """A whole number above zero."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number above zero")
+    return int(text)
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -191,16 +218,36 @@ def _wide_console() -> Console:
 def _judge(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from screamlab.evidence.verify import altered
     from screamlab.judge.run import judge_run
 
-    folder = options.run.resolve()
-    return _show_verdict(judge_run(folder, paths.KNOWN_ISSUES), folder, Console())
+    folder, console = options.run.resolve(), Console()
+    if sentence := altered(folder):
+        console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
+    return _show_verdict(judge_run(folder, paths.KNOWN_ISSUES), folder, console)
 
 
 def _compare(options: argparse.Namespace) -> int:
     from screamlab.compare.command import compare_runs
 
     compare_runs(options.runs, paths.RUNS, options.by_version, options.output, _wide_console())
+    return 0
+
+
+def _history(options: argparse.Namespace) -> int:
+    from screamlab.history.command import show_history
+
+    show_history(options.folder, options.last, options.output, _wide_console())
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from screamlab.history.prune import Rule, prune
+
+    if options.keep is None and options.older_than is None:
+        raise BadInput("say what is to go: --keep N, --older-than AGE, or both")
+    rule = Rule(options.keep, options.older_than, options.failed)
+    prune(options.folder, rule, _wide_console(), remove=options.yes)
     return 0
 
 

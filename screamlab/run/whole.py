@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from screamlab import paths
+from screamlab.evidence.build import list_anew
 from screamlab.judge.model import Verdict
 from screamlab.judge.run import judge_run
 from screamlab.run.drive import drive
@@ -48,4 +49,5 @@ def run_and_judge(
     folder = drive(asked.run_id, inventory, paths.RUNS, request, console)
     verdict = judge_run(folder, paths.KNOWN_ISSUES)
     note(folder, wall_s=round(time.monotonic() - begun, 1))
+    list_anew(folder)
     return verdict

@@ -110,9 +110,9 @@ def drive(
 def _note_failure(
     folder: Path, job: Playbook, inventory: Path, variables: Mapping[str, Any]
 ) -> None:
-    """Write down why the job broke off, after collecting what the hosts already have."""
-    if read_record(folder)["zero"] is not None:
-        Playbook(inventory, {**variables, "run_id": folder.name}).run("collect")
+    """Write down why the job broke off, after collecting what the hosts have and freeing them."""
+    begun = read_record(folder)["zero"] is not None
+    Playbook(inventory, {**variables, "run_id": folder.name}).run("collect" if begun else "unlock")
     write_infra(folder, job.first_failure)
 
 

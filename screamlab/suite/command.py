@@ -17,6 +17,9 @@ from screamlab.suite.carry import carry_out, chosen, show, validate_on, with_set
 from screamlab.suite.model import Cell, find_suite, load_suite
 from screamlab.suite.record import Record, begin, begin_again, find_record
 
+# For hosts that somebody else has, or a run of its own that was interrupted: a suite can wait.
+WAIT_FOR_HOSTS = {"lab_lock_wait_s": 1800}
+
 
 def suite_is_meant(options: argparse.Namespace) -> bool:
     """Whether a suite is meant; `BadInput` unless exactly one thing is asked for."""
@@ -41,6 +44,7 @@ def suite_is_meant(options: argparse.Namespace) -> bool:
 def run_suite(options: argparse.Namespace, variables: dict[str, object]) -> int:
     """Carry out the suite that is asked for; returns the exit code of its verdict."""
     console = Console()
+    variables = {**WAIT_FOR_HOSTS, **variables}
     record, folder = _record(options, variables)
 
     def run(run_id: str, cell: Cell) -> Verdict:

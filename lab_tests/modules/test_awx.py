@@ -61,7 +61,8 @@ def test_the_environment_takes_its_lists_from_the_project() -> None:
     """The command that it carries out lists what pyproject.toml and nothing else says."""
     told = yaml.safe_load((CHECKOUT / "execution-environment.yml").read_text())
     steps = told["additional_build_steps"]["append_final"]
-    (script,) = re.findall(r'-c "(import tomllib.*?)" >', steps)
+    joined = re.sub(r"\\\n\s*", "", steps)
+    (script,) = re.findall(r'-c "(import tomllib.*?)" >', joined)
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True)
     assert {"ansible-core", "ansible-runner", "numpy", "duckdb"} <= set(done.stdout.split())

@@ -15,8 +15,8 @@ from screamlab import __version__, paths
 from screamlab.errors import BadInput, ScreamlabError
 from screamlab.fit import command as fit_command
 
-# Where there is no terminal, a table is not squeezed into 80 columns.
 PIPED_COLUMNS = 140
+DEFAULT_SCALE = "quick"
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,9 +46,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = _scenario_command(commands, "run", "run a scenario and judge it", _run)
+    run = _scenario_command(commands, "run", "run a scenario, or a suite of them, and judge", _run)
     run.add_argument("--run-id", help="name of the run folder (default: time, scenario, scale)")
     run.add_argument("--down", action="store_true", help="take the local lab down afterwards")
+    _suite_options(run)
     _scenario_command(commands, "plan", "print what every host would do; no host is touched", _plan)
     attach = commands.add_parser(
         "attach", help="take up a run again whose controller is gone: wait, collect, judge"
@@ -59,6 +60,30 @@ def _parser() -> argparse.ArgumentParser:
     judge = commands.add_parser("judge", help="judge a collected run again, without the lab")
     judge.add_argument("run", type=Path, help="a run folder, such as runs/latest")
     judge.set_defaults(command=_judge)
+    compare = commands.add_parser("compare", help="hold runs against each other: more than noise?")
+    compare.add_argument("runs", nargs="+", metavar="RUNS",
+                         help="a side each: a run, a suite, a folder of runs, or a glob; one alone "
+                         "is compared by router version")  # fmt: skip
+    compare.add_argument("--by-version", action="store_true",
+                         help="sides are the router versions of all these runs")  # fmt: skip
+    compare.add_argument("-o", "--output", type=Path, default=Path("compare.html"),
+                         help="the page to write (default: compare.html)")  # fmt: skip
+    compare.set_defaults(command=_compare)
+    history = commands.add_parser("history", help="what runs came out as, and their trends")
+    _folder_of_runs(history)
+    history.add_argument("--last", type=_count, default=50, metavar="N",
+                         help="only the newest N runs (default: 50)")  # fmt: skip
+    history.add_argument("-o", "--output", type=Path, metavar="PAGE",
+                         help="write a page with the trends of all metrics")  # fmt: skip
+    history.set_defaults(command=_history)
+    prune = commands.add_parser("prune", help="remove old runs; without --yes, only say which")
+    _folder_of_runs(prune)
+    prune.add_argument("--keep", type=_count, metavar="N", help="keep the newest N runs")
+    prune.add_argument("--older-than", type=_seconds, metavar="AGE",
+                       help="remove only what is older, as 30d or 12h")  # fmt: skip
+    prune.add_argument("--failed", action="store_true", help="runs that ended FAIL go as well")
+    prune.add_argument("--yes", action="store_true", help="remove them")
+    prune.set_defaults(command=_prune)
     impair = commands.add_parser("impair", help="break the links of hosts by hand, for some time")
     impair.add_argument("profile", help="name of a profile, or path of a profile file")
     impair.add_argument("--hosts", required=True, metavar="HOST,GROUP,…",
@@ -98,14 +123,31 @@ def _scenario_command(
 ) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=help_text)
     option = command.add_argument
-    option("scenario", help="name of a scenario, or path of a scenario file")
-    option("--scale", default="quick", help="a scale of the scenario (default: quick)")
+    option("scenario", help="name of a scenario, or path of a scenario file",
+           nargs="?" if name == "run" else None)  # fmt: skip
+    option("--scale", help="a scale of the scenario (default: quick)")
     option("--set", action="append", default=[], dest="settings", metavar="KEY=VALUE",
            help="change one value of the scenario, as senders.NAME.count=5")  # fmt: skip
     option("--seed", type=int, help="seed of everything drawn (default: drawn)")
     _inventory_options(command)
     command.set_defaults(command=function)
     return command
+
+
+def _suite_options(run: argparse.ArgumentParser) -> None:
+    option = run.add_argument
+    option("--suite", help="name of a suite, or path of a suite file, instead of a scenario")
+    option("--only", action="append", default=[], metavar="GLOB",
+           help="of a suite, only the runs whose names match")  # fmt: skip
+    option("--resume", nargs="?", const="latest", metavar="SUITE-RUN",
+           help="go on with a suite that was interrupted (default: the latest)")  # fmt: skip
+    option("--rerun-failed", nargs="?", const="latest", metavar="SUITE-RUN",
+           help="run what did not pass in a suite again, with the same seeds")  # fmt: skip
+
+
+def _folder_of_runs(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", nargs="?", type=Path, default=paths.RUNS,
+                         help="a folder of runs (default: runs/)")  # fmt: skip
 
 
 def _inventory_options(command: argparse.ArgumentParser) -> None:
@@ -116,62 +158,68 @@ def _inventory_options(command: argparse.ArgumentParser) -> None:
 
 
 def _seconds(text: str) -> float:
-    """A time such as 90s, 10m or 2h, in seconds."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)", text)
+    """A time such as 90s, 10m, 2h or 30d, in seconds."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h|d)", text)
     if not match:
-        raise argparse.ArgumentTypeError(f"'{text}' is no time such as 90s, 10m or 2h")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+        raise argparse.ArgumentTypeError(f"'{text}' is no time such as 90s, 10m, 2h or 30d")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400}[match[2]]
+
+
+def _count(text: str) -> int:
+    """A whole number above zero."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number above zero")
+    return int(text)
 
 
 def _run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
-    from screamlab.judge.run import judge_run
-    from screamlab.run.drive import drive, take_down
-    from screamlab.run.folder import new_run_id, note
+    from screamlab.run.drive import take_down
+    from screamlab.run.folder import new_run_id
+    from screamlab.run.whole import Asked, run_and_judge
     from screamlab.scenario.model import find_scenario, load_scenario
+    from screamlab.suite.command import run_suite, suite_is_meant
 
+    extra = _extra_vars(options.extra_vars)
+    if suite_is_meant(options):
+        return run_suite(options, extra)
     file = find_scenario(options.scenario, paths.SCENARIOS).resolve()
-    scenario = load_scenario(file, options.scale, options.settings)
+    scale = options.scale or DEFAULT_SCALE
+    scenario = load_scenario(file, scale, options.settings)
     run_id = options.run_id or new_run_id(scenario)
     if (paths.RUNS / run_id).exists():
         raise BadInput(f"{paths.RUNS / run_id}: this run folder exists already")
-    extra = _extra_vars(options.extra_vars)
-    variables = {
-        **extra,
-        "scenario": str(file),
-        "scale": options.scale,
-        "settings": options.settings,
-        "run_id": run_id,
-    }
-    if options.seed is not None:
-        variables["seed"] = options.seed
-    console, begun = Console(), time.monotonic()
+    console = Console()
     try:
-        folder = drive(run_id, options.inventory, paths.RUNS, variables, console)
-        verdict = judge_run(folder, paths.KNOWN_ISSUES)
+        asked = Asked(file, scale, options.settings, run_id, options.seed)
+        verdict = run_and_judge(asked, options.inventory, extra, console)
     finally:
         if options.down:
             take_down(options.inventory, extra)
-    note(folder, wall_s=round(time.monotonic() - begun, 1))
-    return _show_verdict(verdict, folder, console)
+    return _show_verdict(verdict, paths.RUNS / run_id, console)
 
 
 def _plan(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from screamlab.inventory import load_hosts
     from screamlab.scenario.compile import compile_scenario
     from screamlab.scenario.model import find_scenario, load_scenario
     from screamlab.scenario.show import show_plans
 
     file = find_scenario(options.scenario, paths.SCENARIOS)
-    scenario = load_scenario(file, options.scale, options.settings)
+    scenario = load_scenario(file, options.scale or DEFAULT_SCALE, options.settings)
     hosts = load_hosts(options.inventory, _extra_vars(options.extra_vars))
     seed = options.seed if options.seed is not None else 0
-    console = Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
-    show_plans(compile_scenario(scenario, hosts, run_id="plan", seed=seed), console)
+    plan = compile_scenario(scenario, hosts, run_id="plan", seed=seed)
+    show_plans(plan, _wide_console())
     return 0
+
+
+def _wide_console() -> Console:
+    """A console that does not squeeze a table into 80 columns where there is no terminal."""
+    from rich.console import Console
+
+    return Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
 
 
 def _attach(options: argparse.Namespace) -> int:
@@ -188,10 +236,37 @@ def _attach(options: argparse.Namespace) -> int:
 def _judge(options: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from screamlab.evidence.verify import altered
     from screamlab.judge.run import judge_run
 
-    folder = options.run.resolve()
-    return _show_verdict(judge_run(folder, paths.KNOWN_ISSUES), folder, Console())
+    folder, console = options.run.resolve(), Console()
+    if sentence := altered(folder):
+        console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
+    return _show_verdict(judge_run(folder, paths.KNOWN_ISSUES), folder, console)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from screamlab.compare.command import compare_runs
+
+    compare_runs(options.runs, paths.RUNS, options.by_version, options.output, _wide_console())
+    return 0
+
+
+def _history(options: argparse.Namespace) -> int:
+    from screamlab.history.command import show_history
+
+    show_history(options.folder, options.last, options.output, _wide_console())
+    return 0
+
+
+def _prune(options: argparse.Namespace) -> int:
+    from screamlab.history.prune import Rule, prune
+
+    if options.keep is None and options.older_than is None:
+        raise BadInput("say what is to go: --keep N, --older-than AGE, or both")
+    rule = Rule(options.keep, options.older_than, options.failed)
+    prune(options.folder, rule, _wide_console(), remove=options.yes)
+    return 0
 
 
 def _show_verdict(verdict: Verdict, folder: Path, console: Console) -> int:
@@ -243,20 +318,19 @@ def _replay(options: argparse.Namespace) -> Path:
     from rich.console import Console
 
     from screamlab.run.folder import new_run_id
+    from screamlab.run.whole import Asked, run_and_judge
     from screamlab.scenario.model import find_scenario, load_scenario
 
-    scenario = load_scenario(find_scenario("replay", paths.SCENARIOS), "quick")
-    run_id = new_run_id(scenario)
+    file, console = find_scenario("replay", paths.SCENARIOS), Console()
+    run_id = new_run_id(load_scenario(file, DEFAULT_SCALE))
     with tempfile.TemporaryDirectory() as folder:
         profile = options.output or Path(folder, "measured.yml")
-        fit_command.write_profile(options, profile, Console())
-        replayed = argparse.Namespace(
-            **{**vars(options), "scenario": "replay", "scale": "quick", "seed": None},
-            settings=[f"impairments.replay.profile={profile.resolve()}"],
-            run_id=run_id,
-            down=False,
-        )
-        _run(replayed)
+        fit_command.write_profile(options, profile, console)
+        settings = [f"impairments.replay.profile={profile.resolve()}"]
+        asked = Asked(file, DEFAULT_SCALE, settings, run_id)
+        variables = _extra_vars(options.extra_vars)
+        verdict = run_and_judge(asked, options.inventory, variables, console)
+    _show_verdict(verdict, paths.RUNS / run_id, console)
     return paths.RUNS / run_id
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parents[1]
 SCENARIOS = CHECKOUT / "lab_tests" / "scenarios"
 PROFILES = CHECKOUT / "lab_tests" / "profiles"
+SUITES = CHECKOUT / "lab_tests" / "suites"
 KNOWN_ISSUES = CHECKOUT / "lab_tests" / "known_issues.yml"
 INVENTORY = CHECKOUT / "inventory" / "local"
 PLAYBOOKS = CHECKOUT / "playbooks"

@@ -21,12 +21,12 @@ import duckdb
 
 from screamlab import __version__
 from screamlab.errors import BadInput, InfraError
+from screamlab.evidence.bundle import SCHEMA_VERSION
 from screamlab.evidence.merge import merge_events
 from screamlab.evidence.pack import sha256_of
 from screamlab.evidence.packets import PACKETS_FILE
 from screamlab.evidence.series import build_series
 
-SCHEMA_VERSION = 1
 _OWN_FILES = {"events.jsonl", "series.parquet", "collection.json", "manifest.json"}
 # Written by later steps (judge, report); not evidence.
 _LATER_FILES = {"verdict.json", "junit.xml", "report.html", PACKETS_FILE}
@@ -93,6 +93,22 @@ def _build(run_dir: Path, outcomes: Mapping[str, str | None], dry: bool) -> Buil
     }
     write_json(run_dir / "manifest.json", manifest)
     return _built(manifest, changed=True)
+
+
+def list_anew(run_dir: Path) -> None:
+    """Enter into the manifest what the controller wrote after the bundle was built.
+
+    That is the files on top: `run.json` learns how long all of it took, and the log of the run
+    comes to its end. What was collected stays listed as it was; nothing is done without a manifest.
+    """
+    manifest = _read_json(run_dir / "manifest.json")
+    if manifest is None:
+        return
+    kept = [e for e in manifest["files"] if "/" in e["path"] or e["path"] in _OWN_FILES]
+    on_top = [path for path in _source_files(run_dir) if path.parent == run_dir]
+    listed = kept + [_describe(run_dir, path) for path in on_top]
+    manifest["files"] = sorted(listed, key=lambda entry: str(entry["path"]))
+    write_json(run_dir / "manifest.json", manifest)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -22,6 +22,8 @@ from screamlab.errors import BadInput
 from screamlab.evidence.journal import JOURNAL_FILE, Entry, read_journal
 from screamlab.scenario.plan import Plan, read_plan
 
+SCHEMA_VERSION = 1
+
 _Time = TypeVar("_Time", float, NDArray[np.float64])
 
 # One line of the timeline: t (unix seconds), host, kind, subject, and the kind's own fields.
@@ -48,6 +50,12 @@ class Bundle:
         if not isinstance(zero, int | float | None):
             raise BadInput(f"{path / 'run.json'}: zero: must be the unix time of the plan's zero")
         self.zero = float(zero or 0.0)
+        schema = self.manifest.get("schema_version", SCHEMA_VERSION)
+        if schema != SCHEMA_VERSION:
+            raise BadInput(
+                f"{path}: its bundle has schema version {schema}, this screamlab reads "
+                f"{SCHEMA_VERSION}"
+            )
 
     def __enter__(self) -> Self:
         return self

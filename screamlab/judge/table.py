@@ -10,7 +10,7 @@ from rich.text import Text
 
 from screamlab.judge.model import STATUSES, CheckResult, Status, Verdict
 
-_STYLES: dict[str, str] = {
+STYLES: dict[str, str] = {
     "fail": "bold red",
     "invalid": "bold magenta",
     "unknown": "magenta",
@@ -36,7 +36,7 @@ def print_verdict(verdict: Verdict, console: Console, *, every: bool = False) ->
     else:
         for status, check, subject, reason in rows:
             _plain(console, f"{status:8} {check:22} {subject}: {reason}")
-    _plain(console, verdict.line, _STYLES[verdict.verdict])
+    _plain(console, verdict.line, STYLES[verdict.verdict])
 
 
 Row = tuple[Status, str, str, str]
@@ -66,7 +66,7 @@ def _table(rows: Sequence[Row]) -> Table:
         table.add_column(name, overflow=overflow, no_wrap=name != "subject")  # type: ignore[arg-type]
     table.add_column("reason", overflow="fold")
     for status, check, subject, reason in rows:
-        table.add_row(Text(status, _STYLES[status]), check, Text(subject), Text(reason))
+        table.add_row(Text(status, STYLES[status]), check, Text(subject), Text(reason))
     return table
 
 

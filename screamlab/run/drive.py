@@ -137,9 +137,10 @@ def _end(folder: Path, job: Playbook, succeeded: bool) -> None:
 
 
 def _note_failure(folder: Path, job: Playbook) -> None:
-    """Write down why the job broke off, after collecting what the hosts already have."""
-    if read_record(folder)["zero"] is not None:
-        Playbook(job.inventory, {**job.variables, "run_id": folder.name}).run("collect")
+    """Write down why the job broke off, after collecting what the hosts have and freeing them."""
+    begun = read_record(folder)["zero"] is not None
+    last = "collect" if begun else "unlock"
+    Playbook(job.inventory, {**job.variables, "run_id": folder.name}).run(last)
     write_infra(folder, job.first_failure)
 
 

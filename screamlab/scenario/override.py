@@ -1,7 +1,7 @@
 """``--set key=value``: change one value of a scenario from the command line.
 
 A key is a dotted path; an item of a list of named things is addressed by its name, as in
-``phases.hold.seconds=10`` or ``senders.rtp-native.count=20``.
+``phases.hold.seconds=10`` or ``senders.rtp-native.count=20``; ``*`` stands for all of them.
 """
 
 from __future__ import annotations
@@ -24,22 +24,25 @@ def override(source: Source, setting: str) -> None:
     except yaml.YAMLError as error:
         raise BadInput(f"--set {setting}: the value is not valid YAML") from error
     *parents, last = key.split(".")
-    place = source.data
+    places = [source.data]
     for part in parents:
-        place = _step(place, part, setting)
-    if isinstance(place, list):
-        raise BadInput(f"--set {setting}: '{last}' names a whole list item; name a key of it")
-    if not isinstance(place, dict):
-        raise BadInput(f"--set {setting}: '{parents[-1]}' has no keys of its own")
-    place[last] = value
+        places = [found for place in places for found in _step(place, part, setting)]
+    for place in places:
+        if isinstance(place, list):
+            raise BadInput(f"--set {setting}: '{last}' names a whole list item; name a key of it")
+        if not isinstance(place, dict):
+            raise BadInput(f"--set {setting}: '{parents[-1]}' has no keys of its own")
+        place[last] = value
 
 
-def _step(place: Any, part: str, setting: str) -> Any:
+def _step(place: Any, part: str, setting: str) -> list[Any]:
     if isinstance(place, dict):
-        return place.setdefault(part, {})
+        return [place.setdefault(part, {})]
     if isinstance(place, list):
         names = {item["name"]: item for item in place if isinstance(item, dict) and "name" in item}
+        if part == "*":
+            return list(names.values())
         if part in names:
-            return names[part]
+            return [names[part]]
         raise BadInput(f"--set {setting}: no '{part}' here, only {', '.join(names) or 'nothing'}")
     raise BadInput(f"--set {setting}: '{part}' is below a plain value")

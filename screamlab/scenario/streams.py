@@ -74,7 +74,8 @@ def senders(
             from_s=starts[signal],
             to_s=end_s + SENDER_TAIL_S,
         )
-        placed.append(Sending(host.name, group.client, stream, announced=group.announce))
+        announced = group.announce and protocol == "rtp"
+        placed.append(Sending(host.name, group.client, stream, announced=announced))
     return placed
 
 

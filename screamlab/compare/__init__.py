@@ -1,0 +1,1 @@
+"""Runs held against each other: is a difference between two sides more than noise?"""

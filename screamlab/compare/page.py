@@ -1,0 +1,54 @@
+"""A comparison as one HTML page that opens offline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from screamlab.compare.rows import WORDS, Comparison, Row, verdicts
+
+# The strip of a metric in pixels: its length, and the room at its ends.
+LENGTH, MARGIN = 220, 6
+
+
+@dataclass(frozen=True)
+class Dot:
+    """The value of one run in a strip."""
+
+    x: float
+    of_b: bool
+    label: str
+
+
+def render_page(comparisons: Sequence[Comparison]) -> str:
+    """The page that holds each comparison, in order."""
+    environment = Environment(
+        loader=PackageLoader("screamlab", "compare"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = resources.files("screamlab.report").joinpath("report.css").read_text(encoding="utf-8")
+    return environment.get_template("compare.html.j2").render(
+        comparisons=comparisons, dots=dots, verdicts=verdicts, words=WORDS, length=LENGTH,
+        style=Markup(style),
+    )  # fmt: skip
+
+
+def dots(row: Row) -> list[Dot]:
+    """Every run's value of a metric, both sides on one scale."""
+    every = [value for side in row.values for value in side]
+    return list(_dots(row, min(every), max(every))) if every else []
+
+
+def _dots(row: Row, low: float, high: float) -> Iterator[Dot]:
+    for of_b, side in enumerate(row.values):
+        for value in side:
+            share = (value - low) / (high - low) if high > low else 0.5
+            x = MARGIN + share * (LENGTH - 2 * MARGIN)
+            yield Dot(round(x, 1), bool(of_b), f"{value:.4g} {row.unit}")

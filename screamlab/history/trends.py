@@ -1,0 +1,77 @@
+"""The trends of many runs as one page: every metric of a scenario over the time of its runs."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from screamlab.compare.findings import Findings
+
+Chart = dict[str, Any]
+
+
+def render_trends(runs: Sequence[Findings]) -> str:
+    """The page; runs are given oldest first."""
+    topics: dict[str, list[Findings]] = defaultdict(list)
+    for run in runs:
+        topics[f"{run.scenario} {run.scale}"].append(run)
+    charts = {topic: [*_verdicts(own), *_metrics(own)] for topic, own in topics.items()}
+    environment = Environment(
+        loader=PackageLoader("screamlab", "history"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = resources.files("screamlab.report").joinpath("report.css").read_text(encoding="utf-8")
+    data = json.dumps(charts, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
+    return environment.get_template("trends.html.j2").render(
+        charts=charts, style=Markup(style), plotly=Markup(get_plotlyjs()), data=Markup(data)
+    )
+
+
+def _verdicts(runs: Sequence[Findings]) -> list[Chart]:
+    """What every run came out as, and why."""
+    trace = _trace("verdict", runs, [run.verdict for run in runs], mode="markers")
+    trace["text"] = [
+        f"{label}<br>{run.reason}" for label, run in zip(trace["text"], runs, strict=True)
+    ]
+    return [{"title": "verdict", "unit": "", "traces": [trace]}]
+
+
+def _metrics(runs: Sequence[Findings]) -> list[Chart]:
+    """One chart for each name and unit, a line for each subject."""
+    metrics = sorted({metric for run in runs for metric in run.figures})
+    charts: dict[tuple[str, str], list[Chart]] = defaultdict(list)
+    for metric in metrics:
+        own = [run for run in runs if metric in run.figures]
+        values = [float(f"{run.figures[metric].value:.5g}") for run in own]
+        charts[metric.name, metric.unit].append(_trace(metric.subject, own, values))
+    return [
+        {"title": name, "unit": unit, "traces": traces} for (name, unit), traces in charts.items()
+    ]
+
+
+def _trace(
+    name: str, runs: Sequence[Findings], y: Sequence[Any], mode: str = "lines+markers"
+) -> Chart:
+    return {
+        "name": name,
+        "mode": mode,
+        "x": [_moment(run.began) for run in runs],
+        "y": list(y),
+        "text": [f"{run.run_id}<br>router {run.version or 'unknown'}" for run in runs],
+        "hovertemplate": f"{name}: %{{y}}<br>%{{text}}<extra></extra>",
+    }
+
+
+def _moment(unix_s: float | None) -> str | None:
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="seconds") if unix_s else None

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from screamlab.observe.elf import read_elf
 from screamlab.paths import CHECKOUT
-from screamlab.router.elf import read_elf
 from screamlab.router.engine import loaded_engine
 
 pytestmark = pytest.mark.e2e

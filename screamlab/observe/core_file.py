@@ -12,6 +12,9 @@ from elftools.common.exceptions import ELFError
 from elftools.construct import ConstructError
 from elftools.elf.elffile import ELFFile
 
+from screamlab.errors import InfraError
+from screamlab.observe.elf import read_elf
+
 # Of struct elf_prstatus (linux/elfcore.h): three ints of siginfo, then pr_cursig.
 _CURSIG = struct.Struct("=12xH")
 
@@ -53,10 +56,8 @@ def read_core(path: Path) -> Core | None:
 def build_id(executable: Path) -> str | None:
     """The build id of an ELF file; None where it has none or cannot be read."""
     try:
-        with executable.open("rb") as file:
-            section = ELFFile(file).get_section_by_name(".note.gnu.build-id")
-            return next((str(note.n_desc) for note in section.iter_notes()), None)
-    except (OSError, ELFError, ConstructError, AttributeError):
+        return read_elf(executable).build_id
+    except InfraError:
         return None
 
 

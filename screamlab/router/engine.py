@@ -9,7 +9,7 @@ from typing import Any
 
 import psutil
 
-from screamlab.router.elf import read_elf
+from screamlab.observe.elf import read_elf
 from screamlab.router.recipe import RECORD
 
 ENGINE = "screamrouter_audio_engine"
@@ -32,7 +32,7 @@ class Engine:
 def loaded_engine(pid: int) -> Engine | None:
     """The engine of a process or its children; None when none is loaded, or its file is gone.
 
-    Raises `InfraError` where readelf cannot be had.
+    Raises `InfraError` where it cannot be read.
     """
     for file in _mapped(pid):
         if file.name.startswith(f"{ENGINE}.") and file.exists():

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from screamlab.errors import InfraError
-from screamlab.router.elf import Elf, read_elf
+from screamlab.observe.elf import Elf, read_elf
 from screamlab.router.recipe import RECORD, parallel_jobs, runtime_environment
 
 _LIBRARY = re.compile(r".*\.so(\.\d+)*")

@@ -114,6 +114,28 @@ def test_a_second_provisioning_changes_nothing(lab: Lab) -> None:
         assert set(changed) == {"0"}, done.stdout[-6000:]
 
 
+def test_hosts_that_somebody_has_are_refused_and_their_holder_is_told(lab: Lab) -> None:
+    holder = {"token": "x", "run_id": "", "user": "root", "controller": "elsewhere"}
+
+    def lock(state: str) -> subprocess.CompletedProcess[str]:
+        asked = json.dumps({"holder": holder, "state": state})
+        return run(
+            [BIN / "ansible", "client1", *lab.variables, "-b", "-m", "lab_lock", "-a", asked]
+        )
+
+    assert lock("held").returncode == 0
+    try:
+        refused = lab.playbook("provision")
+        assert refused.returncode != 0
+        told = " ".join(refused.stdout.split())
+        assert "client1 is taken by root on elsewhere since 20" in told and "work by hand" in told
+    finally:
+        assert lock("free").returncode == 0
+    # What that playbook had taken before it was refused holds nobody up: its process is gone.
+    taken = lab.playbook("lock")
+    assert taken.returncode == 0, taken.stdout[-3000:]
+
+
 def test_a_router_version_that_does_not_exist_is_one_sentence(lab: Lab) -> None:
     run_id = f"{lab.name}-noversion"
     version = ["--set", "router.version=0.0.999"]

@@ -183,7 +183,7 @@ def _run(options: argparse.Namespace) -> int:
 
     extra = _extra_vars(options.extra_vars)
     if suite_is_meant(options):
-        return run_suite(options, extra)
+        return run_suite(options, extra, _wide_console())
     file = find_scenario(options.scenario, paths.SCENARIOS).resolve()
     scale = options.scale or DEFAULT_SCALE
     scenario = load_scenario(file, scale, options.settings)

@@ -134,6 +134,28 @@ def test_a_host_that_reboots_rejoins_and_the_hole_is_told(lab: Lab) -> None:
     assert t[-1] > read_record(folder)["zero"] + 35, "and after it the host was there again"
 
 
+def test_hosts_that_somebody_has_are_refused_and_their_holder_is_told(lab: Lab) -> None:
+    holder = {"token": "x", "run_id": "", "user": "root", "controller": "elsewhere"}
+
+    def lock(state: str) -> subprocess.CompletedProcess[str]:
+        asked = json.dumps({"holder": holder, "state": state})
+        return run(
+            [BIN / "ansible", "client1", *lab.variables, "-b", "-m", "lab_lock", "-a", asked]
+        )
+
+    assert lock("held").returncode == 0
+    try:
+        refused = lab.playbook("provision")
+        assert refused.returncode != 0
+        told = " ".join(refused.stdout.split())
+        assert "taken by root on elsewhere since 20" in told and "work by hand" in told
+    finally:
+        assert lock("free").returncode == 0
+    # What that playbook had taken before it was refused holds nobody up: its process is gone.
+    taken = lab.playbook("lock")
+    assert taken.returncode == 0, taken.stdout[-3000:]
+
+
 def test_a_router_version_that_does_not_exist_is_one_sentence(lab: Lab) -> None:
     run_id = f"{lab.name}-noversion"
     version = ["--set", "router.version=0.0.999"]

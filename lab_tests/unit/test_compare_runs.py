@@ -115,6 +115,23 @@ def test_two_sides_of_the_same_router_differ_by_noise(old: Side) -> None:
     assert not any(r.says == "hint" for r in same.checks)
 
 
+def test_a_lab_that_was_busier_is_told_and_not_charged(old: Side) -> None:
+    def late(run: CanaryRun) -> None:
+        run.change("sender/*", "pacing_p99_ms", lambda t, v: v + 2)
+
+    found = compare(old, side("0.3.61", range(30, 35), late))
+    assert any("the lab itself was not alike: pacing" in caveat for caveat in found.caveats)
+    assert "worse" not in found.line
+
+
+def test_a_stream_whose_hold_was_the_labs_fault_says_nothing() -> None:
+    def stalled(run: CanaryRun) -> None:
+        run.change("sender/*", "pacing_p99_ms", lambda t, v: np.where(t % 3 < 2, 50.0, v))
+
+    found = findings(Run(made(1, "0.3.75", stalled)))
+    assert not any(metric.name == "dropouts" for metric in found.figures)
+
+
 def test_one_run_a_side_says_what_it_cannot_tell(old: Side) -> None:
     one = compare(Side("a", old.runs[:1]), Side("b", old.runs[1:2]))
     assert any("fewer than 4 runs" in caveat for caveat in one.caveats)

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from screamlab.evidence.bundle import Bundle
-from screamlab.judge.checks import CHECKS
+from screamlab.judge.checks import parse_check
+from screamlab.judge.checks.latency import Latency, one_clock
+from screamlab.judge.faults import MIN_CLEAN_SHARE
 from screamlab.judge.model import CheckResult, Outcome
 from screamlab.judge.run import judge
 from screamlab.judge.view import Run, Samples, Stream
@@ -25,6 +27,8 @@ from screamlab.judge.windows import Windows, length_s, merge, subtract
 
 Better = Literal["lower", "higher"]
 MIB = 1 << 20
+# The subject of what is no figure of the router's.
+LAB = "lab"
 # Seconds follow one another too closely to count each: a block of them is one observation.
 BLOCK_S = 10.0
 # What these checks measure is read from the series; their values would tell the same twice.
@@ -98,7 +102,9 @@ def findings(run: Run) -> Findings:
     )
     if verdict.verdict != "INFRA":
         found.checks = _checks(verdict.checks)
-        found.figures = {**_of_streams(run), **_of_router(run), **_of_checks(verdict.checks)}
+        found.figures = {
+            **_of_streams(run), **_of_router(run), **_of_checks(verdict.checks), **_of_lab(run),
+        }  # fmt: skip
     return found
 
 
@@ -218,21 +224,31 @@ def _add(figures: dict[Metric, Figure], metric: Metric, values: list[float]) -> 
         figures[metric] = Figure(float(np.mean(values)), values)
 
 
+def _of_lab(run: Run) -> dict[Metric, Figure]:
+    """How busy and how punctual the lab itself was: where that differs, nothing else is alike."""
+    figures: dict[Metric, Figure] = {}
+    for family, series, name, unit, how in (
+        ("sender", "pacing_p99_ms", "pacing of senders p95", "ms", "p95"),
+        ("host", "cpu_percent", "processor of hosts", "%", "mean"),
+    ):
+        found = [s.value for s in run.family(family, series).values() if len(s)]
+        _add(figures, Metric(LAB, name, unit), [float(_SUMS[how](value)) for value in found])
+    return figures
+
+
 def _clean_hold(run: Run, stream: Stream) -> Windows:
-    hosts = run.carriers(stream)
-    bad = merge(fault.window for fault in run.faults if fault.host in hosts)
-    return subtract(run.hold(stream), bad)
+    """The hold without the lab's faults; nothing where they leave too little of it."""
+    hosts, hold = run.carriers(stream), run.hold(stream)
+    clean = subtract(hold, merge(fault.window for fault in run.faults if fault.host in hosts))
+    return clean if length_s(clean) >= MIN_CLEAN_SHARE * length_s(hold) else ()
 
 
 def _has_latency(run: Run, stream: Stream) -> bool:
-    """Whether latency can be read from a stream: a scenario says so by what it leaves out."""
-    for item in run.meta.get("checks", ()):
-        if item.get("id") == "audio.latency":
-            params: Any = CHECKS["audio.latency"].params.model_validate(
-                {key: value for key, value in item.items() if key not in ("id", "scales")}
-            )
-            return bool(params.judges(stream.subject))
-    return True
+    """Whether latency can be read from a stream, as the scenario's check of it says."""
+    asked = (item for item in run.meta.get("checks", ()) if item.get("id") == "audio.latency")
+    params = next((parse_check(item)[1] for item in asked), Latency())
+    assert isinstance(params, Latency)
+    return params.judges(stream.subject) and one_clock(run, stream.hosts, params.max_clock_ms)
 
 
 def _series(run: Run, stream: Stream, metric: str) -> Samples:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from screamlab.compare.findings import BLOCK_S, Better, Figure, Findings
+from screamlab.compare.findings import BLOCK_S, LAB, Better, Figure, Findings
 from screamlab.compare.sides import Side, caveats, shared_topics
 from screamlab.compare.statistics import (
     FALSE_SHARE,
@@ -79,7 +79,8 @@ class Comparison:
     @property
     def line(self) -> str:
         """What came out, in one sentence."""
-        counts = Counter(row.says for row in (*self.checks, *self.metrics))
+        rows = (*self.checks, *self.metrics)
+        counts = Counter(row.says for row in rows if row.subject != LAB)
         told = ", ".join(f"{counts[says]} {WORDS[says]}" for says in ORDER if counts[says])
         return f"{self.b.name} against {self.a.name}: {told or 'nothing to compare'}"
 
@@ -123,7 +124,13 @@ def compare(a: Side, b: Side) -> Comparison:
         shown = name if len(topics) > 1 else ""
         checks += _check_rows(shown, left, right, whole)
         metrics += _metric_rows(shown, left, right, whole)
-    return Comparison(a, b, _judged(checks), _judged(metrics), tuple(told))
+    judged = _judged(metrics)
+    told += [
+        f"the lab itself was not alike: {row.name} {row.a} against {row.b} {row.unit}"
+        for row in judged
+        if row.subject == LAB and row.says in ("worse", "better", "hint")
+    ]
+    return Comparison(a, b, _judged(checks), judged, tuple(told))
 
 
 def verdicts(side: Side) -> str:

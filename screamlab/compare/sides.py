@@ -14,7 +14,7 @@ from screamlab.compare.findings import Findings
 from screamlab.errors import BadInput
 from screamlab.run.folder import RUN_FILE
 from screamlab.suite.record import FILE as SUITE_FILE
-from screamlab.suite.record import find_record
+from screamlab.suite.record import read_record
 
 # Settings that make a side what it is, and are no difference in what was asked of it.
 _OF_THE_ROUTER = ("router.", "senders.*.announce=")
@@ -119,9 +119,10 @@ def _folders(place: Path) -> list[Path]:
     if (place / RUN_FILE).is_file():
         return [place]
     if (place / SUITE_FILE).is_file():
-        record, folder = find_record(str(place.absolute()), place)
-        ids = (part.attempts[-1].run_id for part in record.parts if part.attempts)
-        return [run for name in ids if (run := folder.parent.parent / name).is_dir()]
+        parts = read_record(place).parts
+        ids = (part.attempts[-1].run_id for part in parts if part.attempts)
+        runs = place.resolve().parent.parent
+        return [run for name in ids if (run := runs / name).is_dir()]
     return [file.parent for file in sorted(place.glob(f"*/{RUN_FILE}"))]
 
 

@@ -41,9 +41,8 @@ def suite_is_meant(options: argparse.Namespace) -> bool:
     return True
 
 
-def run_suite(options: argparse.Namespace, variables: dict[str, object]) -> int:
+def run_suite(options: argparse.Namespace, variables: dict[str, object], console: Console) -> int:
     """Carry out the suite that is asked for; returns the exit code of its verdict."""
-    console = Console()
     variables = {**WAIT_FOR_HOSTS, **variables}
     record, folder = _record(options, variables)
 
@@ -59,8 +58,8 @@ def run_suite(options: argparse.Namespace, variables: dict[str, object]) -> int:
     finally:
         if options.down:
             take_down(options.inventory, variables)
-    show(record, console)
     console.print(f"suite: {folder}", soft_wrap=True, highlight=False)
+    show(record, console)
     return record.exit_code
 
 

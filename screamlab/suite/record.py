@@ -127,18 +127,24 @@ def begin_again(old: Record, runs: Path, now: float | None = None) -> tuple[Reco
 
 def find_record(name: str, runs: Path) -> tuple[Record, Path]:
     """The record of a suite by its id, its folder or ``latest``, and its folder."""
-    folder = Path(name) if os.sep in name else runs / FOLDER / name
-    folder = folder.resolve()
-    try:
-        return Record.model_validate_json((folder / FILE).read_bytes()), folder
-    except OSError as error:
+    folder = (Path(name) if os.sep in name else runs / FOLDER / name).resolve()
+    if not (folder / FILE).exists():
         known = ", ".join(sorted(file.parent.name for file in folder.parent.glob(f"*/{FILE}")))
-        message = f"{folder}: no suite was run under this name; known: {known or 'none'}"
-        raise BadInput(message) from error
+        raise BadInput(f"{folder}: no suite was run under this name; known: {known or 'none'}")
+    return read_record(folder), folder
+
+
+def read_record(folder: Path) -> Record:
+    """The record in the folder of a suite; `BadInput` when it cannot be read."""
+    file = folder / FILE
+    try:
+        return Record.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{folder / FILE}: {where}: {first['msg']}") from error
+        raise BadInput(f"{file}: {where}: {first['msg']}") from error
 
 
 def save(record: Record, folder: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from screamlab.evidence.journal import Entry
 from screamlab.evidence.spool import read_lines
 from screamlab.judge.evidence import Evidence
 from screamlab.judge.faults import Fault
@@ -161,15 +160,25 @@ class Run:
         """The streams that go through the router."""
         return tuple(stream for stream in self.streams if not stream.null)
 
-    @cached_property
+    @property
     def router_host(self) -> str | None:
         """The host whose plan watches the process named ``router``."""
+        return self._watched_router[0]
+
+    @property
+    def router_unit(self) -> str | None:
+        """The unit of that process."""
+        return self._watched_router[1]
+
+    @cached_property
+    def _watched_router(self) -> tuple[str | None, str | None]:
         for host, plan in self.plans.items():
             for worker in plan.workers:
                 watched = worker.spec.get("processes", ()) if worker.kind == "sampler" else ()
-                if any(process.get("name") == "router" for process in watched):
-                    return host
-        return None
+                for process in watched:
+                    if process.get("name") == "router":
+                        return host, process.get("unit")
+        return None, None
 
     @cached_property
     def router(self) -> RouterId:
@@ -247,14 +256,6 @@ class Run:
         if subject != "*":
             found = [event for event in found if fnmatchcase(event.subject, subject)]
         return sorted(found, key=lambda event: event.at_s) if len(kinds) > 1 else found
-
-    def journal(self, unit: str) -> list[Entry] | None:
-        """What a unit of the router's host logged while the plan ran; None without a journal."""
-        host, end = self.router_host, self.zero + self.duration_s
-        if host is None or not self.bundle.has_journal(host):
-            return None
-        entries = self.bundle.journal(host, unit)
-        return [entry for entry in entries if self.zero <= entry.t <= end]
 
     @cached_property
     def starts(self) -> list[dict[str, Any]]:

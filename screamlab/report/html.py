@@ -25,6 +25,7 @@ from screamlab.judge.view import Run
 from screamlab.report.charts import charts
 from screamlab.report.clients import listeners, pictures, response_times, sip_failures
 from screamlab.report.hangs import hangs
+from screamlab.report.logs import logs
 
 MOST_REASONS = 8
 MOST_FACTS = 400
@@ -78,6 +79,7 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         statuses=[(status, verdict.count(status)) for status in STATUSES if verdict.count(status)],
         charts=drawn,
         hangs=hangs(run),
+        logs=logs(run),
         response_times=response_times(run),
         sip_failures=sip_failures(run),
         listeners=listeners(run),

@@ -20,7 +20,7 @@ def follow(directory: Path) -> Iterator[dict[str, Any]]:
     while True:
         ended = (directory / "done").exists()
         for file in sorted(directory.glob("*.jsonl")):
-            for record in _new_records(file, offsets):
+            for record in new_records(file, offsets):
                 if "kind" in record or str(record.get("subject")).startswith(_SHOWN):
                     yield record
         if ended:
@@ -37,7 +37,8 @@ def print_followed(directory: Path) -> None:
         sys.stderr.close()
 
 
-def _new_records(file: Path, offsets: dict[Path, int]) -> Iterator[dict[str, Any]]:
+def new_records(file: Path, offsets: dict[Path, int]) -> Iterator[dict[str, Any]]:
+    """The whole records of a file beyond its offset, which they move on."""
     with file.open("rb") as opened:
         opened.seek(offsets.get(file, 0))
         for line in opened:

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import pytest
 
-from screamlab.evidence.journal import read_journal
-from screamlab.evidence.timeline import Line, journal_line
+from screamlab.evidence.journal import Entry, read_journal
+from screamlab.evidence.timeline import Line
 from screamlab.judge.canary import CLIENTS, ROUTER, ZERO, CanaryRun
 from screamlab.judge.log_patterns import began_with, patterns, told
 from screamlab.judge.model import CheckResult
@@ -30,7 +30,7 @@ def healthy() -> CanaryRun:
     run = CanaryRun([{"id": check_id} for check_id in IDS])
     with gzip.open(DATA / "healthy.jsonl.gz") as file:
         for line in map(json.loads, file):
-            run.logged.append(Line(**{**line, "t": ZERO + line["t"]}))
+            run.heard.append(Line(**{**line, "t": ZERO + line["t"]}))
     return run
 
 
@@ -38,9 +38,8 @@ def exported(name: str) -> Plant:
     """Lines of the router's own journal, moved to the hold."""
 
     def plant(run: CanaryRun) -> None:
-        for entry in read_journal(DATA / name):
-            line = journal_line(ROUTER, entry)
-            run.logged.append(Line(**{**vars(line), "t": ZERO + HOLD_AT}))
+        entries = read_journal(DATA / name)
+        run.logged += [Entry(ZERO + HOLD_AT, entry.fields) for entry in entries]
 
     return plant
 
@@ -179,7 +178,7 @@ def test_what_was_there_before_began_with_nothing(before_s: float) -> None:
 def test_the_routers_log_files_are_not_counted_twice() -> None:
     run = healthy()
     line = "[ERROR:2026-01-01 00:00:00,000][a.py:1:2]accept: Too many open files"
-    run.logged.append(Line(ZERO + HOLD_AT, ROUTER, "log", "all.log", 3, line))
+    run.heard.append(Line(ZERO + HOLD_AT, ROUTER, "log", "all.log", 3, line))
     assert bad(run) == {}
 
 

@@ -64,7 +64,8 @@ class CanaryRun:
         self.missing_reasons: dict[str, str] = {}
         self.told: list[dict[str, Any]] = []
         self.data: dict[tuple[str, str, str], tuple[Values, Values]] = {}
-        self.logged: list[Line] = []
+        self.logged: list[Entry] = []
+        self.heard: list[Line] = []
         self.deaf: set[str] = set()
         self.log(1.0, "engine is up")
         for fill in (_fill_hosts, _fill_router, _fill_streams):
@@ -79,11 +80,11 @@ class CanaryRun:
     def log(self, at_s: float, message: str, priority: int = 6, *, unit: str = UNIT) -> None:
         """Let the router's unit, or another one on its host, log a line."""
         fields = {"MESSAGE": message, "PRIORITY": str(priority), "_SYSTEMD_UNIT": unit}
-        self.logged.append(journal_line(ROUTER, Entry(ZERO + at_s, fields)))
+        self.logged.append(Entry(ZERO + at_s, fields))
 
     def hear(self, at_s: float, message: str, host: str = "machine") -> None:
         """Let the kernel say something, as heard on `host`."""
-        self.logged.append(Line(ZERO + at_s, host, "kernel", "kernel", 6, message))
+        self.heard.append(Line(ZERO + at_s, host, "kernel", "kernel", 6, message))
 
     def put(self, host: str, subject: str, metric: str, t: Values, value: Any) -> None:
         """Set a whole series; `value` may be one number for all of it."""
@@ -129,9 +130,14 @@ class CanaryRun:
             if len(value) and fnmatchcase(name, subject)
         }
 
+    def journal(self, host: str, unit: str | None = None) -> list[Entry]:
+        """See `Bundle.journal`."""
+        return [e for e in self.logged if host == ROUTER and (unit is None or e.unit == unit)]
+
     def timeline(self) -> list[Line]:
         """See `Bundle.timeline`."""
-        return sorted(self.logged, key=lambda line: line.t)
+        logged = (journal_line(ROUTER, entry) for entry in self.logged)
+        return sorted([*logged, *self.heard], key=lambda line: line.t)
 
     def has_journal(self, host: str) -> bool:
         """See `Bundle.has_journal`."""

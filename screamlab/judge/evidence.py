@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from screamlab.evidence.bundle import Series
+from screamlab.evidence.journal import Entry
 from screamlab.evidence.timeline import Line
 from screamlab.scenario.plan import Plan
 
@@ -33,8 +34,10 @@ class Evidence(Protocol):
 
     def newest(self, subject: str) -> Mapping[tuple[str, str], float]: ...
 
-    def timeline(self) -> Iterable[Line]: ...
+    def journal(self, host: str, unit: str | None = None) -> Iterable[Entry]: ...
 
     def has_journal(self, host: str) -> bool: ...
+
+    def timeline(self) -> Iterable[Line]: ...
 
     def hears_kernel(self, host: str) -> bool: ...

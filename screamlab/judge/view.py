@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from screamlab.evidence.journal import Entry
 from screamlab.evidence.spool import read_lines
 from screamlab.judge.evidence import Evidence
 from screamlab.judge.faults import Fault
@@ -256,6 +257,14 @@ class Run:
         if subject != "*":
             found = [event for event in found if fnmatchcase(event.subject, subject)]
         return sorted(found, key=lambda event: event.at_s) if len(kinds) > 1 else found
+
+    def journal(self, unit: str) -> list[Entry] | None:
+        """What a unit of the router's host logged while the plan ran; None without a journal."""
+        host, end = self.router_host, self.zero + self.duration_s
+        if host is None or not self.bundle.has_journal(host):
+            return None
+        entries = self.bundle.journal(host, unit)
+        return [entry for entry in entries if self.zero <= entry.t <= end]
 
     @cached_property
     def starts(self) -> list[dict[str, Any]]:

@@ -68,13 +68,14 @@ class Logs:
 
 def logs(run: Run) -> Logs:
     """Everything the report says of logs, in two readings of the timeline."""
-    seen = (one for one in told(run).seen.values() if one.at_s)
-    counts = Counter(_class(run, line) for line in _wanted(run))
+    seen = [one for one in told(run).seen.values() if one.at_s]
+    seen.sort(key=lambda one: one.pattern.severity == "harmless")
+    classes = bytes(_class(run, line) for line in _wanted(run))
+    counts = Counter(classes)
     steps, shown = _thinning(counts)
     rows = []
     met: Counter[int] = Counter()
-    for line in _wanted(run):
-        at = _class(run, line)
+    for line, at in zip(_wanted(run), classes, strict=True):
         if at in steps and met[at] % steps[at] == 0:
             text = line.text if len(line.text) <= LONGEST_LINE else line.text[:LONGEST_LINE] + "…"
             at_s = round(line.t - run.zero, 3)

@@ -26,7 +26,7 @@ Plant = Callable[[CanaryRun], None]
 
 
 def healthy() -> CanaryRun:
-    """A made-up run with the log that 0.3.75 wrote in a quick tc-stress-001 that passed."""
+    """A made-up run with what 0.3.75 logged in a tc-stress-001 and an each-client that passed."""
     run = CanaryRun([{"id": check_id} for check_id in IDS])
     with gzip.open(DATA / "healthy.jsonl.gz") as file:
         for line in map(json.loads, file):

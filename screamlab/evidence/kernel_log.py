@@ -43,28 +43,33 @@ def parse_record(record: bytes) -> tuple[float, int, str] | None:
     return t, level, _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
 
 
-def read_kernel_log(since: float, until: float) -> Iterator[dict[str, Any]]:
-    """What the kernel still remembers of a time in unix seconds.
+def read_kernel_log() -> Iterator[dict[str, Any]]:
+    """All that the kernel remembers, oldest first; `OSError` where it may not be read.
 
-    `OSError` where it may not be read. Its clock is that of CLOCK_MONOTONIC, to within what
-    NTP has corrected since.
+    Its clock is that of CLOCK_MONOTONIC, to within what NTP has corrected since.
     """
     boot = time.time() - time.monotonic()
     for record in _records():
         if (parsed := parse_record(record)) is not None:
             t, level, text = parsed
-            if since <= boot + t <= until:
-                yield {"t": round(boot + t, 6), "level": level, "text": text}
+            yield {"t": round(boot + t, 6), "level": level, "text": text}
 
 
 def news(file: Path, since: float, until: float) -> bytes | None:
-    """The new content of `file`, when the kernel tells more of that time than stands there."""
+    """The new content of `file`, when the kernel tells more of that time than stands there.
+
+    None too where it does not remember that far, so that it is not taken for silent.
+    """
     try:
-        lines = [json.dumps(line, separators=(",", ":")) for line in read_kernel_log(since, until)]
+        records = list(read_kernel_log())
     except OSError:
         return None
+    if not records or records[0]["t"] > since:
+        return None
+    found = [record for record in records if since <= record["t"] <= until]
     known = len(file.read_bytes().splitlines()) if file.exists() else -1
-    return "".join(f"{line}\n" for line in lines).encode() if len(lines) > known else None
+    lines = (json.dumps(record, separators=(",", ":")) + "\n" for record in found)
+    return "".join(lines).encode() if len(found) > known else None
 
 
 def _records() -> Iterator[bytes]:

@@ -5,7 +5,7 @@ own log files and of the machine's kernel (where hosts are virtual), every event
 ``{"t": unix seconds, "host", "kind", "source", "level", "text"}``. `kind` is journal, kernel, log,
 event or phase; `source` the unit, the log file, the event's kind or the phase's; `level` as in
 syslog(3), taken from the text where the router writes it there. A host's clock is set right by what
-`run.json` says of it. Reading and sorting takes bounded memory.
+`run.json` says of it, measured as the run began. Reading and sorting takes bounded memory.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ _VARIABLES = (
     "ansible_ssh_common_args",
     "screamlab_data",
     "screamlab_impairment_point",
+    "screamlab_metrics",
 )
 
 

@@ -78,6 +78,18 @@ class Capacity(BaseModel):
     machine: str | None = None
 
 
+class Metrics(BaseModel):
+    """Where a host shows its part of a run live (inventory variable ``screamlab_metrics``).
+
+    At the address by which Ansible reaches it, unless another one is given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int = Field(ge=1, le=65535)
+    address: str
+
+
 class Ssh(BaseModel):
     """How the controller reaches a host."""
 
@@ -101,6 +113,7 @@ class Host(BaseModel):
     point: ImpairmentPoint
     ssh: Ssh
     capacity: Capacity | None = None
+    metrics: Metrics | None = None
 
 
 def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]) -> Host:
@@ -122,7 +135,19 @@ def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]
     if "screamlab_capacity" in hostvars:
         told = hostvars["screamlab_capacity"]
         capacity = _variable(Capacity, name, "screamlab_capacity", told)
-    return Host(name=name, groups=tuple(groups), data=data, point=point, ssh=ssh, capacity=capacity)
+    metrics = None
+    if "screamlab_metrics" in hostvars:
+        shown = {"address": ssh.address, **hostvars["screamlab_metrics"]}
+        metrics = _variable(Metrics, name, "screamlab_metrics", shown)
+    return Host(
+        name=name,
+        groups=tuple(groups),
+        data=data,
+        point=point,
+        ssh=ssh,
+        capacity=capacity,
+        metrics=metrics,
+    )
 
 
 def _variable(model: type[_Model], host: str, name: str, value: Any) -> _Model:

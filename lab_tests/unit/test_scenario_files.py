@@ -100,3 +100,17 @@ def test_unknown_scenario_scale_and_setting_are_refused(tmp_path: Path) -> None:
         load_scenario(file, "quick", ["phases.hald.seconds=7"])
     with pytest.raises(BadInput, match="expected key=value"):
         load_scenario(file, "quick", ["phases"])
+
+
+def test_verbose_logging_leaves_out_what_it_disturbs(tmp_path: Path) -> None:
+    file = written(tmp_path, MINIMAL + "watch: {verbose: true}\nrouter: {version: 0.3.73}\n")
+    scenario = load_scenario(file, "full")
+    assert scenario.router == {"version": "0.3.73", "log_files": True, "log_level": "DEBUG"}
+    assert [check["id"] for check in scenario.checks] == ["router.alive"]
+    assert scenario.left_out == ("audio.dropouts",)
+
+
+def test_verbose_logging_with_nothing_left_to_judge_is_refused(tmp_path: Path) -> None:
+    file = written(tmp_path, MINIMAL.replace("router.alive", "audio.level"))
+    with pytest.raises(BadInput, match=r"tiny\.yml.*watch.*what it would disturb"):
+        load_scenario(file, "quick", ["watch.verbose=true"])

@@ -45,6 +45,7 @@ KINDS = {
     "impairment": "screamlab.impair.worker:run",
     "capture": "screamlab.observe.capture:run",
     "router_stats": "screamlab.observe.router_stats:run",
+    "metrics": "screamlab.observe.metrics:run",
 }
 
 

@@ -2,8 +2,9 @@
 
 In `runs/<run-id>/`: the lead files `run.json`, `scenario.yml`, `plans/<host>.json`, and per host
 `hosts/<host>/` (its spool: `events-*.jsonl`, `series-*.jsonl`, `facts.json`, the journal, logs).
-Built from them: `events.jsonl`, `series.parquet`, `collection.json` and `manifest.json`. Broken
-lines are counted per file and never fatal. Building again from the same files changes nothing.
+Built from them: `events.jsonl`, `series.parquet`, `timeline.jsonl.gz`, `collection.json` and
+`manifest.json`. Broken lines are counted per file and never fatal. Building again from the same
+files changes nothing. Where hosts run on this machine's kernel, what it said is kept beside them.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ import duckdb
 from screamlab import __version__
 from screamlab.errors import BadInput, InfraError
 from screamlab.evidence.bundle import SCHEMA_VERSION
+from screamlab.evidence.kernel_log import KERNEL_FILE, is_ours, news
 from screamlab.evidence.merge import merge_events
 from screamlab.evidence.pack import sha256_of
 from screamlab.evidence.packets import PACKETS_FILE
 from screamlab.evidence.series import build_series
+from screamlab.evidence.timeline import TIMELINE_FILE, write_timeline
 
-_OWN_FILES = {"events.jsonl", "series.parquet", "collection.json", "manifest.json"}
+_OWN_FILES = {
+    "events.jsonl", "series.parquet", TIMELINE_FILE, "collection.json", "manifest.json",
+}  # fmt: skip
 # Written by later steps (judge, report); not evidence.
 _LATER_FILES = {"verdict.json", "junit.xml", "report.html", PACKETS_FILE}
 
@@ -64,15 +69,20 @@ def build_bundle(
 
 def _build(run_dir: Path, outcomes: Mapping[str, str | None], dry: bool) -> Built:
     before = _read_json(run_dir / "manifest.json")
+    meta = _read_json(run_dir / "run.json") or {}
+    heard = _kernel_news(run_dir, meta)
+    if heard is not None and not dry:
+        (run_dir / KERNEL_FILE).write_bytes(heard)
     hosts = _collection(run_dir, outcomes)
     sources = [_describe(run_dir, path) for path in _source_files(run_dir)]
-    if _is_current(run_dir, before, hosts, sources):
+    if heard is None and _is_current(run_dir, before, hosts, sources):
         return _built(before, changed=False)
     if dry:
         return _built(before or _EMPTY, changed=True)
     spools = sorted((run_dir / "hosts").glob("*/*.jsonl"))
     events, broken_events = merge_events(_kind(spools, "events"), run_dir / "events.jsonl")
     values, broken_series = build_series(_kind(spools, "series"), run_dir / "series.parquet")
+    lines = write_timeline(run_dir, meta)
     broken = {
         path.relative_to(run_dir).as_posix(): count
         for path, count in sorted((broken_events | broken_series).items())
@@ -82,12 +92,13 @@ def _build(run_dir: Path, outcomes: Mapping[str, str | None], dry: bool) -> Buil
     own = [run_dir / name for name in sorted(_OWN_FILES - {"manifest.json"})]
     manifest = {
         "schema_version": SCHEMA_VERSION,
-        "run_id": (_read_json(run_dir / "run.json") or {}).get("run_id", run_dir.name),
+        "run_id": meta.get("run_id", run_dir.name),
         "built_at": time.time(),
         "versions": _versions(),
         "hosts": hosts,
         "events": events,
         "series_values": values,
+        "timeline_lines": lines,
         "broken_lines": broken,
         "files": sources + [_describe(run_dir, path) for path in own],
     }
@@ -151,6 +162,15 @@ def _collection(run_dir: Path, outcomes: Mapping[str, str | None]) -> dict[str, 
     return states
 
 
+def _kernel_news(run_dir: Path, meta: Mapping[str, Any]) -> bytes | None:
+    """What this machine's kernel said in the run's time, if hosts run on it and it is new."""
+    facts = (_read_json(path) or {} for path in (run_dir / "hosts").glob("*/facts.json"))
+    zero = meta.get("zero")
+    if not zero or not any(map(is_ours, facts)):
+        return None
+    return news(run_dir / KERNEL_FILE, zero, zero + float(meta.get("duration_s") or 0.0))
+
+
 def _is_current(
     run_dir: Path,
     manifest: Mapping[str, Any] | None,
@@ -163,6 +183,8 @@ def _is_current(
         return False
     listed = {entry["path"]: entry for entry in manifest["files"]}
     own = {name: listed.pop(name) for name in sorted(_OWN_FILES & listed.keys())}
+    if own.keys() != _OWN_FILES - {"manifest.json"}:
+        return False
     if listed != {entry["path"]: entry for entry in sources}:
         return False
     paths = {name: run_dir / name for name in own}

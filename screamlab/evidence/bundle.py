@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from screamlab.errors import BadInput
 from screamlab.evidence.journal import JOURNAL_FILE, Entry, read_journal
+from screamlab.evidence.kernel_log import CONTAINER, KERNEL_FILE
+from screamlab.evidence.timeline import TIMELINE_FILE, Line, read_timeline
 from screamlab.scenario.plan import Plan, read_plan
 
 SCHEMA_VERSION = 1
@@ -197,6 +199,16 @@ class Bundle:
     def has_journal(self, host: str) -> bool:
         """Whether the host's journal is here at all."""
         return (self.path / "hosts" / host / JOURNAL_FILE).exists()
+
+    def hears_kernel(self, host: str) -> bool:
+        """Whether what the host's kernel said is here: in its journal, or kept by the machine."""
+        contained = self.facts.get(host, {}).get("virtualization") == CONTAINER
+        return (self.path / KERNEL_FILE).exists() if contained else self.has_journal(host)
+
+    def timeline(self) -> Iterator[Line]:
+        """What any host said, in one order (`screamlab.evidence.timeline`)."""
+        path = self.path / TIMELINE_FILE
+        return read_timeline(path) if path.exists() else iter(())
 
     @cached_property
     def _database(self) -> duckdb.DuckDBPyConnection:

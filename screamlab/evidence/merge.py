@@ -13,7 +13,8 @@ from screamlab.evidence.spool import iter_lines
 
 _CHUNK = 200_000
 
-_Keyed = tuple[float, bytes]
+# A line, ended by a newline, and the time it is sorted by.
+Keyed = tuple[float, bytes]
 
 
 def merge_events(paths: Iterable[Path], target: Path) -> tuple[int, dict[Path, int]]:
@@ -25,17 +26,23 @@ def merge_events(paths: Iterable[Path], target: Path) -> tuple[int, dict[Path, i
     broken: dict[Path, int] = {}
     count = 0
     draft = target.with_name(f".{target.name}.part")
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".merge-") as folder:
-        runs = [_read_run(path) for path in _sorted_runs(_read(paths, broken), Path(folder))]
-        with draft.open("wb") as file:
-            for _, line in heapq.merge(*runs):
-                file.write(line)
-                count += 1
+    with draft.open("wb") as file:
+        for line in in_order(_read(paths, broken), target.parent):
+            file.write(line)
+            count += 1
     draft.replace(target)
     return count, broken
 
 
-def _read(paths: Iterable[Path], broken: dict[Path, int]) -> Iterator[_Keyed]:
+def in_order(lines: Iterable[Keyed], room: Path) -> Iterator[bytes]:
+    """Any number of lines, sorted; what does not fit into memory waits in folder `room`."""
+    with tempfile.TemporaryDirectory(dir=room, prefix=".merge-") as folder:
+        runs = [_read_run(path) for path in _sorted_runs(lines, Path(folder))]
+        for _, line in heapq.merge(*runs):
+            yield line
+
+
+def _read(paths: Iterable[Path], broken: dict[Path, int]) -> Iterator[Keyed]:
     for path in paths:
         broken[path] = 0
         for record in iter_lines(path):
@@ -52,11 +59,11 @@ def _is_event(record: dict[str, Any]) -> bool:
     return type(t) in (int, float) and all(isinstance(name, str) for name in names)
 
 
-def _sorted_runs(events: Iterator[_Keyed], folder: Path) -> Iterator[Path]:
-    chunk: list[_Keyed] = []
+def _sorted_runs(lines: Iterable[Keyed], folder: Path) -> Iterator[Path]:
+    chunk: list[Keyed] = []
     number = 0
-    for event in events:
-        chunk.append(event)
+    for line in lines:
+        chunk.append(line)
         if len(chunk) == _CHUNK:
             yield _write_run(chunk, folder / str(number))
             number += 1
@@ -64,7 +71,7 @@ def _sorted_runs(events: Iterator[_Keyed], folder: Path) -> Iterator[Path]:
     yield _write_run(chunk, folder / str(number))
 
 
-def _write_run(chunk: list[_Keyed], path: Path) -> Path:
+def _write_run(chunk: list[Keyed], path: Path) -> Path:
     chunk.sort()
     with path.open("wb") as file:
         for t, line in chunk:
@@ -72,7 +79,7 @@ def _write_run(chunk: list[_Keyed], path: Path) -> Path:
     return path
 
 
-def _read_run(path: Path) -> Iterator[_Keyed]:
+def _read_run(path: Path) -> Iterator[Keyed]:
     file: BinaryIO
     with path.open("rb") as file:
         for row in file:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from screamlab.evidence.bundle import Series
 from screamlab.evidence.journal import Entry
+from screamlab.evidence.timeline import Line, journal_line
 from screamlab.judge.canary_network import break_network
 from screamlab.scenario.plan import (
     Endpoint,
@@ -64,6 +65,8 @@ class CanaryRun:
         self.told: list[dict[str, Any]] = []
         self.data: dict[tuple[str, str, str], tuple[Values, Values]] = {}
         self.logged: list[Entry] = []
+        self.heard: list[Line] = []
+        self.deaf: set[str] = set()
         self.log(1.0, "engine is up")
         for fill in (_fill_hosts, _fill_router, _fill_streams):
             fill(self)
@@ -74,10 +77,14 @@ class CanaryRun:
         head = {"t": ZERO + at_s, "host": host, "kind": kind, "subject": subject}
         self.told.append({**head, **fields})
 
-    def log(self, at_s: float, message: str, priority: int = 6) -> None:
-        """Let the router's unit log a line."""
-        fields = {"MESSAGE": message, "PRIORITY": str(priority), "_SYSTEMD_UNIT": UNIT}
+    def log(self, at_s: float, message: str, priority: int = 6, *, unit: str = UNIT) -> None:
+        """Let the router's unit, or another one on its host, log a line."""
+        fields = {"MESSAGE": message, "PRIORITY": str(priority), "_SYSTEMD_UNIT": unit}
         self.logged.append(Entry(ZERO + at_s, fields))
+
+    def hear(self, at_s: float, message: str, host: str = "machine") -> None:
+        """Let the kernel say something, as heard on `host`."""
+        self.heard.append(Line(ZERO + at_s, host, "kernel", "kernel", 6, message))
 
     def put(self, host: str, subject: str, metric: str, t: Values, value: Any) -> None:
         """Set a whole series; `value` may be one number for all of it."""
@@ -127,9 +134,18 @@ class CanaryRun:
         """See `Bundle.journal`."""
         return [e for e in self.logged if host == ROUTER and (unit is None or e.unit == unit)]
 
+    def timeline(self) -> list[Line]:
+        """See `Bundle.timeline`."""
+        logged = (journal_line(ROUTER, entry) for entry in self.logged)
+        return sorted([*logged, *self.heard], key=lambda line: line.t)
+
     def has_journal(self, host: str) -> bool:
         """See `Bundle.has_journal`."""
         return host == ROUTER
+
+    def hears_kernel(self, host: str) -> bool:
+        """See `Bundle.hears_kernel`."""
+        return host not in self.deaf
 
 
 def _phases(hold_s: float) -> tuple[Phase, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from screamlab.evidence.bundle import Series
 from screamlab.evidence.journal import Entry
+from screamlab.evidence.timeline import Line
 from screamlab.scenario.plan import Plan
 
 
@@ -36,3 +37,7 @@ class Evidence(Protocol):
     def journal(self, host: str, unit: str | None = None) -> Iterable[Entry]: ...
 
     def has_journal(self, host: str) -> bool: ...
+
+    def timeline(self) -> Iterable[Line]: ...
+
+    def hears_kernel(self, host: str) -> bool: ...

@@ -161,15 +161,25 @@ class Run:
         """The streams that go through the router."""
         return tuple(stream for stream in self.streams if not stream.null)
 
-    @cached_property
+    @property
     def router_host(self) -> str | None:
         """The host whose plan watches the process named ``router``."""
+        return self._watched_router[0]
+
+    @property
+    def router_unit(self) -> str | None:
+        """The unit of that process."""
+        return self._watched_router[1]
+
+    @cached_property
+    def _watched_router(self) -> tuple[str | None, str | None]:
         for host, plan in self.plans.items():
             for worker in plan.workers:
                 watched = worker.spec.get("processes", ()) if worker.kind == "sampler" else ()
-                if any(process.get("name") == "router" for process in watched):
-                    return host
-        return None
+                for process in watched:
+                    if process.get("name") == "router":
+                        return host, process.get("unit")
+        return None, None
 
     @cached_property
     def router(self) -> RouterId:

@@ -26,6 +26,7 @@ from screamlab.report.charts import charts
 from screamlab.report.clients import listeners, pictures, response_times, sip_failures
 from screamlab.report.crashes import crash_groups, down_s
 from screamlab.report.hangs import hangs
+from screamlab.report.logs import logs
 from screamlab.report.packets import wire
 
 MOST_REASONS = 8
@@ -82,6 +83,7 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         crashes=crash_groups(run),
         down_s=down_s(run),
         hangs=hangs(run),
+        logs=logs(run),
         response_times=response_times(run),
         sip_failures=sip_failures(run),
         listeners=listeners(run),

@@ -58,6 +58,8 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
         "settings": list(request.settings),
         "router": scenario.router,
         "checks": list(scenario.checks),
+        "verbose": scenario.watch.verbose,
+        "left_out": list(scenario.left_out),
         "topology": compiled.topology,
         "registrar": compiled.registrar,
         "captured": captured(compiled.plans),

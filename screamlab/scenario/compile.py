@@ -80,7 +80,7 @@ def compile_scenario(
             scenario,
             host,
             run_id,
-            phases[-1].to_s,
+            phases,
             load,
             is_router=host is router,
             is_registrar=host is router and accounts is not None,

@@ -18,6 +18,7 @@ from screamlab.scenario.clients import KINDS, Client, Speaks
 from screamlab.scenario.override import override
 from screamlab.scenario.plan import Codec, PhaseKind
 from screamlab.scenario.scale import at_scale
+from screamlab.scenario.verbose import verbose
 from screamlab.scenario.yaml_lines import Source, find, load
 
 NAME = r"^[a-z0-9][a-z0-9-]*$"
@@ -145,6 +146,7 @@ class Watch(_Strict):
     interval_seconds: float = Field(default=1.0, gt=0)
     workers: bool = Field(default=False, description="what each kind of client costs its host")
     capture: Capture | None = None
+    verbose: bool = Field(default=False, description="all that the router logs; see `verbose.py`")
 
 
 class Scenario(_Strict):
@@ -158,6 +160,7 @@ class Scenario(_Strict):
     scale: str = Field(description="the scale this was read at; never in the file")
     hosts: Hosts = Hosts()
     router: dict[str, Any] = Field(default={}, description="laid over the role's `router`")
+    left_out: tuple[str, ...] = Field(default=(), description="checks not asked; never in the file")
     phases: tuple[PhaseSpec, ...] = Field(min_length=1)
     senders: tuple[SenderGroup, ...] = ()
     receivers: tuple[ReceiverGroup, ...] = ()
@@ -189,6 +192,12 @@ def load_scenario(path: Path, scale: str, settings: Iterable[str] = ()) -> Scena
         raise scaled.error(first["loc"], message) from error
     _validate_across(scenario, scaled)
     found = {"schedules": _schedules(scenario, scaled), "sipp_xml": _sipp_xml(scenario, scaled)}
+    if scenario.watch.verbose:
+        found |= verbose(scenario.router, scenario.checks)
+        if not found["checks"]:
+            raise scaled.error(
+                ("watch", "verbose"), "every check here judges what it would disturb"
+            )
     return scenario.model_copy(update=found)
 
 

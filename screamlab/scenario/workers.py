@@ -13,7 +13,7 @@ from screamlab.scenario.devices import Placed
 from screamlab.scenario.impairing import Probing
 from screamlab.scenario.model import Scenario
 from screamlab.scenario.placement import Receiving, Sending
-from screamlab.scenario.plan import ReceiverStream, SenderStream, Worker
+from screamlab.scenario.plan import Phase, ReceiverStream, SenderStream, Worker
 from screamlab.scenario.streams import ROUTER_PORTS
 
 ROUTER_API_PORT = 8443
@@ -24,7 +24,7 @@ def observers(
     scenario: Scenario,
     host: Host,
     run_id: str,
-    duration_s: float,
+    phases: Sequence[Phase],
     load: Sequence[Worker],
     *,
     is_router: bool,
@@ -37,7 +37,7 @@ def observers(
     if is_router:
         watched.append({"name": "router", "unit": ROUTER_UNIT})
     interval = {"interval_s": scenario.watch.interval_seconds}
-    window = {"from_s": 0.0, "to_s": duration_s}
+    window = {"from_s": 0.0, "to_s": phases[-1].to_s}
     ports = sorted(ROUTER_PORTS.values()) if is_router else []
     spec = {"processes": watched, "devices": [host.data.device], "udp_ports": ports, **interval}
     units = {"processes": [item for item in watched if "unit" in item]}
@@ -48,6 +48,10 @@ def observers(
     if is_router:
         url = {"url": _router_url(host), "unit": ROUTER_UNIT, **interval}
         observers.append(Worker(name="router-stats", kind="router_stats", spec=url, **window))
+    if host.metrics:
+        shown = {"run_id": run_id, "phases": [phase.model_dump() for phase in phases]}
+        spec = {**host.metrics.model_dump(), **shown}
+        observers.append(Worker(name="metrics", kind="metrics", spec=spec, **window))
     if is_registrar:
         observers.append(Worker(name="registrar", kind="sip_registrar", spec=interval, **window))
     return observers

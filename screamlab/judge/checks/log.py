@@ -1,116 +1,111 @@
-"""What the router writes into its journal."""
+"""What the logs of all hosts tell, by the severity of `log_patterns.yml`; a result per pattern."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Sequence
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from screamlab.evidence.journal import Entry
 from screamlab.judge.faults import charged
+from screamlab.judge.log_patterns import Seen, Severity, began_with, told
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run
-from screamlab.judge.windows import Window, Windows, contains
+from screamlab.judge.windows import Window, Windows, contains, length_s
 
-PATTERNS = Path(__file__).with_name("log_patterns.yml")
 _SHOWN = 120
-# syslog(3): 3 is LOG_ERR, and what is worse has a lower number.
-_ERR = 3
 
 
-class Patterns(BaseModel):
-    """Regular expressions that tell the router's log lines apart."""
+class Lines(Params):
+    """Lines of one pattern a minute; the lines that were read are the samples."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    error: tuple[re.Pattern[str], ...]
-    allowed: tuple[re.Pattern[str], ...]
-    exhaustion: tuple[re.Pattern[str], ...]
-    stall: tuple[re.Pattern[str], ...]
-
-
-@lru_cache(maxsize=1)
-def patterns() -> Patterns:
-    """The patterns of `log_patterns.yml`."""
-    return Patterns.model_validate(yaml.safe_load(PATTERNS.read_text(encoding="utf-8")))
-
-
-class Journal(Params):
-    """The unit whose journal is read; its lines are the samples."""
-
-    unit: str = "screamrouter.service"
     min_samples: int = Field(default=1, ge=1)
+    max_per_minute: float = Field(default=0.0, ge=0)
 
 
-class Errors(Journal):
-    """Lines at error level or above a minute, those that are known to be harmless left out."""
+class Errors(Lines):
+    """The same, where a few are no news."""
 
     max_per_minute: float = Field(default=1.0, ge=0)
 
 
+class Warnings(Lines):
+    """The same, where many are no news."""
+
+    max_per_minute: float = Field(default=30.0, ge=0)
+
+
+@check("log.fatal", Lines)
+def fatal(run: Run, params: Lines) -> list[CheckResult]:
+    """No log tells of a process that was killed or crashed, or of one that is blocked."""
+    return _judged(run, params, "log.fatal", "fatal")
+
+
+@check("log.exhaustion", Lines)
+def exhaustion(run: Run, params: Lines) -> list[CheckResult]:
+    """No log tells of a resource running out."""
+    return _judged(run, params, "log.exhaustion", "exhaustion")
+
+
 @check("log.errors", Errors)
 def errors(run: Run, params: Errors) -> list[CheckResult]:
-    """The router's journal is free of errors that are not known to be harmless."""
-    grade = Grader("log.errors", params.min_samples)
-    lines = run.journal(params.unit)
-    if lines is None:
-        return [grade.unknown(params.unit, "its journal is not in the run folder")]
-    known = patterns()
-    bad = [
-        line
-        for line in lines
-        if (line.priority <= _ERR or _matches(known.error, line.message))
-        and not _matches(known.allowed, line.message)
-    ]
-    minutes = max(run.duration_s, 1.0) / 60
-    rate = len(bad) / minutes
-    reason = f"{len(bad)} of {len(lines)} lines are errors{_most(run, bad)}"
+    """The router's log is free of errors that are not known to be harmless."""
+    return _judged(run, params, "log.errors", "error")
+
+
+@check("log.warnings", Warnings)
+def warnings(run: Run, params: Warnings) -> list[CheckResult]:
+    """The router's log does not fill with warnings that are not known to be harmless."""
+    return _judged(run, params, "log.warnings", "warning")
+
+
+def _judged(run: Run, params: Lines, check_id: str, severity: Severity) -> list[CheckResult]:
+    grade = Grader(check_id, params.min_samples)
+    router = run.router_host
+    if router is None or not run.bundle.has_journal(router):
+        return [grade.unknown("router", "its journal is not in the run folder")]
+    seen = told(run).seen.values()
+    gaps = [one for one in seen if one.pattern.severity == "gap" and one.at_s]
     return [
-        grade.at_most(params.unit, rate, params.max_per_minute, "per minute", len(lines), reason)
+        _result(run, params, grade, one, gaps) for one in seen if one.pattern.severity == severity
     ]
 
 
-class Exhaustion(Journal):
-    """Lines that tell of a resource running out."""
-
-    max_lines: int = Field(default=0, ge=0)
-
-
-@check("log.exhaustion", Exhaustion)
-def exhaustion(run: Run, params: Exhaustion) -> list[CheckResult]:
-    """The router's journal tells of no resource running out."""
-    grade = Grader("log.exhaustion", params.min_samples)
-    lines = run.journal(params.unit)
-    if lines is None:
-        return [grade.unknown(params.unit, "its journal is not in the run folder")]
-    known = patterns()
-    bad = [line for line in lines if _matches(known.exhaustion, line.message)]
-    stall = [line for line in lines if _matches(known.stall, line.message)]
+def _result(
+    run: Run, params: Lines, grade: Grader, seen: Seen, gaps: Sequence[Seen]
+) -> CheckResult:
+    deaf = [host for host in run.plans if not run.bundle.hears_kernel(host)]
+    if deaf and seen.pattern.of == ("kernel",):
+        reason = f"what the kernel of {deaf[0]} said is not in the run folder"
+        return grade.unknown(seen.pattern.id, reason)
 
     def evaluate(windows: Windows) -> CheckResult:
-        told = [*bad, *(line for line in stall if contains(windows, line.t - run.zero))]
-        told.sort(key=lambda line: line.t)
-        reason = f"{len(told)} of {len(lines)} lines tell of exhaustion{_most(run, told)}"
-        return grade.at_most(params.unit, len(told), params.max_lines, "lines", len(lines), reason)
+        return _graded(run, params, grade, seen, windows)
 
+    faults = run.faults if seen.pattern.stall else ()
     whole = (Window(0.0, run.duration_s),)
-    return [charged(run.faults, run.beside_router, whole, evaluate)]
+    result = charged(faults, run.beside_router, whole, evaluate)
+    if gaps and result.status == "pass":
+        told_gap = f"{gaps[0].pattern.reason}: {_where(run, gaps[0])}"
+        return result.but(status="invalid", reason=told_gap)
+    return result
 
 
-def _matches(expressions: tuple[re.Pattern[str], ...], text: str) -> bool:
-    return any(expression.search(text) for expression in expressions)
+def _graded(run: Run, params: Lines, grade: Grader, seen: Seen, windows: Windows) -> CheckResult:
+    lines = told(run).lines
+    count = sum(contains(windows, at_s) for at_s in seen.at_s)
+    rate = count / (max(length_s(windows), 1.0) / 60)
+    reason = f"{count} of {lines} lines" + (f" {_where(run, seen)}" if count else "")
+    pattern = seen.pattern.id
+    return grade.at_most(pattern, rate, params.max_per_minute, "per minute", lines, reason)
 
 
-def _most(run: Run, lines: list[Entry]) -> str:
-    """The most frequent of `lines`, numbers left out of the comparison, and the first moment."""
-    if not lines:
-        return ""
-    shapes = Counter(re.sub(r"0x[0-9a-f]+|\d+", "#", line.message) for line in lines)
-    shape, count = shapes.most_common(1)[0]
+def _where(run: Run, seen: Seen) -> str:
+    """Where and when something was seen, what it began with, and its most frequent line."""
+    where = ", ".join(sorted(seen.hosts))
+    began = began_with(run, seen)
+    with_what = f", {began.after_s:.1f} s after {began.what} began" if began else ""
+    shape, most = seen.shapes.most_common(1)[0]
     shown = shape if len(shape) <= _SHOWN else shape[: _SHOWN - 1] + "…"
-    return f", first at {run.when(lines[0].t - run.zero)}; most often ({count} ×): {shown}"
+    first = run.when(seen.at_s[0])
+    return f"on {where}, first at {first}{with_what}; most often ({most} ×): {shown}"

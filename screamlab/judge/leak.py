@@ -232,25 +232,21 @@ def _look(at_s: Values, x: Values, floor: Values, granule: float = 0.0) -> Measu
     for turn in range(np.searchsorted(starts, count // 2)):
         twice = 2 * np.median(slope[:, turn + 1 :], axis=1) + 2 * error
         begin[(begin == turn) & (slope[:, turn] > twice)] = turn + 1
-    kept = np.where(np.arange(len(starts)) >= begin[:, np.newaxis], 1.0, np.nan)
 
-    calm = np.nanquantile(kept * variance, _CALM, axis=1)
-    error = np.sqrt(calm * _inflation(np.nanmedian(kept * rho, axis=1), width) / spread)
+    rate, low, blur, settling = np.zeros((4, len(floor)))
     granules = np.maximum(granule, _granule(floor)) / span
+    for turn in np.unique(begin):
+        rows, first = begin == turn, starts[turn]
+        slopes, calm = slope[rows, turn:], np.quantile(variance[rows, turn:], _CALM, axis=1)
+        wider = _inflation(np.median(rho[rows, turn:], axis=1), width)
+        error = np.sqrt(calm * wider / spread)
+        rate[rows] = _slope(x[first:], floor[rows, first:])
+        low[rows] = slopes.min(axis=1) - _SURE * error
+        blur[rows] = np.maximum(FOUND_AT * error, GRANULES * granules[rows])
+        settling[rows] = slopes[:, -1] < slopes[:, 0] / 2
+    ends = np.full(len(floor), at_s[-1])
     first = starts[begin]
-    rate = np.empty(len(floor))
-    for start in np.unique(first):
-        rows = first == start
-        rate[rows] = _slope(x[start:], floor[rows, start:])
-    return Measured(
-        rate=rate,
-        low=np.nanmin(kept * slope, axis=1) - _SURE * error,
-        blur=np.maximum(FOUND_AT * error, GRANULES * granules),
-        settling=slope[:, -1] < slope[np.arange(len(floor)), begin] / 2,
-        begin=at_s[first],
-        end=np.full(len(floor), at_s[-1]),
-        floors=count - first,
-    )
+    return Measured(rate, low, blur, settling > 0, at_s[first], ends, count - first)
 
 
 def _whole(at_s: Values, x: Values, floor: Values) -> Growth:
@@ -275,11 +271,11 @@ def _line(x: Values, floor: Values) -> tuple[Values, Values, Values]:
 
 def _slope(x: Values, floor: Values) -> Values:
     """The median slope of all pairs; 0 where nothing is between them."""
-    first, second = np.triu_indices(len(x), 1)
-    apart = x[second] - x[first]
-    first, second, apart = (each[apart > 0] for each in (first, second, apart))
-    if not len(apart):
+    pairs = np.array(np.triu_indices(len(x), 1))
+    first, second = pairs[:, x[pairs[1]] > x[pairs[0]]]
+    if not len(first):
         return np.zeros(len(floor))
+    apart = x[second] - x[first]
     slopes: Values = np.median((floor[:, second] - floor[:, first]) / apart, axis=1)
     return slopes
 

@@ -11,7 +11,7 @@ import pytest
 from screamlab.judge.canary import CLIENTS, ROUTER, CanaryRun
 from screamlab.judge.canary_churn import CYCLES, HOLD_S, KINDS, churn
 from screamlab.judge.checks import CHECKS
-from screamlab.judge.leak import growth_per_cycle
+from screamlab.judge.leak_cycles import growth_per_cycle
 from screamlab.judge.model import CheckResult, Verdict
 from screamlab.judge.run import judge
 from screamlab.judge.view import Run, Samples

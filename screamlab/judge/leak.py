@@ -30,14 +30,14 @@ sensitivity, which `visible` tells, and `docs/leak-calibration.md` holds against
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from screamlab.judge.view import Samples
-from screamlab.judge.windows import Windows, inside, length_s
+from screamlab.judge.windows import Windows, inside, length_s, merge, subtract
 
 Values = NDArray[np.float64]
 
@@ -45,13 +45,14 @@ PIECES = (96, 48, 24)
 MIN_PIECE_S = 60.0
 # Below this a quarter of the floors is no line.
 MIN_FLOORS = 20
-_FEWEST_CYCLES = 3
-_CONFIDENCE = 0.95
 # Times the standard error (or granules in a window) that a leak must lie above the limit to be
 # found with 95 %; from `screamlab bench leak`.
 FOUND_AT = 3.6
 GRANULES = 3.0
+_WINDOWS = 13
 _CALM = 1 / 3
+# The share of floors that must differ from the one before for a change to be no mere step.
+_OFTEN = 1 / 8
 # Standard errors by which the least slope must exceed a limit.
 _SURE = 0.2
 # Where more pieces see no better than by this factor, fewer are taken.
@@ -62,8 +63,9 @@ _BETTER = 0.9
 class Growth:
     """How a resource grew, per unit of what it is held against (a second, or a cycle).
 
-    `rate` is over all after the warm-up, `low` at least in every part; `blur` is how far above a
-    limit a leak must lie to be found with 95 %. `floors` floors from `begin` to `end` were judged.
+    `rate` is that of the median window after the warm-up, `low` the least; `blur` is how far above
+    a limit a leak must lie to be found with 95 %. Judged are `floors` floors over a `length` of
+    seconds or cycles, from the time `begin` on.
     """
 
     rate: float
@@ -71,7 +73,7 @@ class Growth:
     blur: float
     settling: bool
     begin: float
-    end: float
+    length: float
     floors: int
 
     def visible(self, limit: float) -> float:
@@ -92,64 +94,16 @@ def growth(
 ) -> Growth | None:
     """Growth per second in `windows`; None where fewer than `MIN_FLOORS` floors can be had.
 
-    Samples in `without` are not looked at, so that what grew there is a step. `granule` is the
-    least by which the value can change at all (a page, one thread). Times ascend.
+    What lies in `without` is not looked at, and its time does not count: what grew there is a step.
+    `granule` is the least by which the value can change at all (a page, one thread). Times ascend.
     """
+    without = merge(without)
+    windows = subtract(windows, tuple(one for one in without if one.length_s >= min_piece_s))
     kept = samples.within(windows)
     kept = Samples(*(x[~inside(kept.t, without)] for x in (kept.t, kept.value)))
     kept = Samples(*(x[np.isfinite(kept.value)] for x in (kept.t, kept.value)))
     found = measure(kept.t, kept.value[np.newaxis], windows, min_piece_s, granule)
     return found.one(0) if found is not None else None
-
-
-@dataclass(frozen=True)
-class PerCycle:
-    """Growth per cycle, and what was held in the quiet `before` and `after` all cycles.
-
-    `quiet` is the growth from the one to the other, and part of what `growth` is made of: of both
-    looks it has the lower bound and the wider blur.
-    """
-
-    growth: Growth
-    before: float
-    after: float
-    quiet: float
-
-
-def growth_per_cycle(
-    samples: Samples,
-    before: Windows,
-    during: Windows,
-    after: Windows,
-    ended_s: Values,
-    piece_s: float,
-) -> PerCycle | None:
-    """Growth with each cycle, from floors of `piece_s`; None with too few of them.
-
-    A pool that is filled once grows from quiet to quiet as well, but not in every part of the time
-    `during` which clients come and go. `ended_s` are the times at which cycles were over,
-    ascending, on the samples' clock.
-    """
-    (_, old), (at_s, floor), (_, new) = (
-        floors(samples.t, samples.value[np.newaxis], windows, piece_s)
-        for windows in (before, during, after)
-    )
-    cycles = np.searchsorted(ended_s, at_s, side="right").astype(float)
-    if not old.size or not new.size or len(np.unique(cycles)) < _FEWEST_CYCLES:
-        return None
-    long = len(at_s) >= MIN_FLOORS
-    found = _look(at_s, cycles, floor).one(0) if long else _whole(at_s, cycles, floor[0])
-    low, likely, high = (
-        float(change) / len(ended_s)
-        for change in (new.min() - old.max(), new.min() - old.min(), new.max() - old.min())
-    )
-    both = replace(
-        found,
-        low=min(found.low, low),
-        blur=max(found.blur, high - low),
-        floors=found.floors + old.size + new.size,
-    )
-    return PerCycle(both, before=float(old.min()), after=float(new.min()), quiet=likely)
 
 
 class Measured(NamedTuple):
@@ -160,7 +114,7 @@ class Measured(NamedTuple):
     blur: Values
     settling: NDArray[Any]
     begin: Values
-    end: Values
+    length: Values
     floors: NDArray[Any]
 
     def one(self, number: int) -> Growth:
@@ -184,9 +138,16 @@ def measure(
         at_s, floor = floors(t, values, windows, piece_s)
         if len(at_s) < MIN_FLOORS:
             continue
-        found = _look(at_s, at_s, floor, granule)
+        found = look(at_s, _elapsed(at_s, windows), floor, granule)
         best = found if best is None else _clearer(found, best)
     return best
+
+
+def _elapsed(at_s: Values, windows: Windows) -> Values:
+    """How much of the windows is over at each time."""
+    over = [np.clip(at_s - window.from_s, 0.0, window.length_s) for window in windows]
+    elapsed: Values = np.sum(over, axis=0)
+    return elapsed
 
 
 def _clearer(one: Measured, other: Measured) -> Measured:
@@ -215,47 +176,37 @@ def floors(t: Values, values: Values, windows: Windows, piece_s: float) -> tuple
     return np.array(ends)[full], found
 
 
-def _look(at_s: Values, x: Values, floor: Values, granule: float = 0.0) -> Measured:
+def look(at_s: Values, x: Values, floor: Values, granule: float = 0.0) -> Measured:
     """What rows of floors tell, taken at `at_s` and held against `x`."""
     count = len(x)
     width = count // 4
-    starts = np.arange(0, count - width + 1, max(1, count // 16))
+    starts = np.unique(np.linspace(0, count - width, _WINDOWS).round().astype(int))
     # Where no cycle ended, nothing can be told of them.
     starts = starts[x[starts + width - 1] > x[starts]]
     parts = [_line(x[a : a + width], floor[:, a : a + width]) for a in starts]
     slope, variance, rho = (np.stack(field, axis=1) for field in zip(*parts, strict=True))
-    spread = float(np.median([np.var(x[a : a + width]) for a in starts])) * width
-    span = float(np.median([x[a + width - 1] - x[a] for a in starts]))
+    spread = np.array([np.var(x[a : a + width]) * width for a in starts])
+    span = np.min(x[starts + width - 1] - x[starts])
 
-    error = np.sqrt(np.quantile(variance, _CALM, axis=1) / spread)
+    error = np.sqrt(np.quantile(variance, _CALM, axis=1)[:, np.newaxis] / spread)
     begin = np.zeros(len(floor), dtype=int)
-    for turn in range(np.searchsorted(starts, count // 2)):
-        twice = 2 * np.median(slope[:, turn + 1 :], axis=1) + 2 * error
+    for turn in range(min(int(np.searchsorted(starts, count // 2)), len(starts) - 1)):
+        twice = 2 * np.median(slope[:, turn + 1 :], axis=1) + 2 * error[:, turn]
         begin[(begin == turn) & (slope[:, turn] > twice)] = turn + 1
 
     rate, low, blur, settling = np.zeros((4, len(floor)))
     granules = np.maximum(granule, _granule(floor)) / span
     for turn in np.unique(begin):
-        rows, first = begin == turn, starts[turn]
+        rows = begin == turn
         slopes, calm = slope[rows, turn:], np.quantile(variance[rows, turn:], _CALM, axis=1)
         wider = _inflation(np.median(rho[rows, turn:], axis=1), width)
-        error = np.sqrt(calm * wider / spread)
-        rate[rows] = _slope(x[first:], floor[rows, first:])
-        low[rows] = slopes.min(axis=1) - _SURE * error
-        blur[rows] = np.maximum(FOUND_AT * error, GRANULES * granules[rows])
+        error = np.sqrt((calm * wider)[:, np.newaxis] / spread[turn:])
+        rate[rows] = np.median(slopes, axis=1)
+        low[rows] = (slopes - _SURE * error).min(axis=1)
+        blur[rows] = np.maximum(FOUND_AT * error.max(axis=1), GRANULES * granules[rows])
         settling[rows] = slopes[:, -1] < slopes[:, 0] / 2
-    ends = np.full(len(floor), at_s[-1])
     first = starts[begin]
-    return Measured(rate, low, blur, settling > 0, at_s[first], ends, count - first)
-
-
-def _whole(at_s: Values, x: Values, floor: Values) -> Growth:
-    """What a few floors tell, taken as one: the slope's own interval, which knows of no step."""
-    from scipy.stats import theilslopes
-
-    slope, _, low, high = map(float, theilslopes(floor, x, alpha=_CONFIDENCE))
-    ends = float(at_s[0]), float(at_s[-1])
-    return Growth(slope, low, high - low, False, *ends, floors=len(x))
+    return Measured(rate, low, blur, settling > 0, at_s[first], x[-1] - x[first], count - first)
 
 
 def _line(x: Values, floor: Values) -> tuple[Values, Values, Values]:
@@ -290,7 +241,7 @@ def _inflation(rho: Values, width: int) -> Values:
 
 
 def _granule(floor: Values) -> Values:
-    """The smallest change from one floor to the next; 0 where there is none."""
+    """The smallest change from one floor to the next; 0 where there is hardly any."""
     steps = np.abs(np.diff(floor, axis=1))
     least = np.where(steps > 0, steps, np.inf).min(axis=1)
-    return np.where(np.isfinite(least), least, 0.0)
+    return np.where((steps > 0).mean(axis=1) >= _OFTEN, least, 0.0)

@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from screamlab.judge.checks.router import MIB, PROCESS
 from screamlab.judge.churned import NO_CHURN, done, groups, settled, times
-from screamlab.judge.leak import MIN_FLOORS, Growth, PerCycle, growth, growth_per_cycle
+from screamlab.judge.leak import MIN_FLOORS, Growth, growth
+from screamlab.judge.leak_cycles import PerCycle, growth_per_cycle
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run
@@ -52,8 +53,8 @@ class ByTime(Params):
     """Growth per hour that is too much, and the leak a run must be able to see to be judged.
 
     Growth is too much only where every quarter of the time has it. Judged are the phases of the
-    given kinds, but not while the network is impaired, nor for `warmup_seconds` after a stream or
-    the router began: the router's timeshift buffer grows for 300 s, by design.
+    given kinds, but not for `warmup_seconds` after a stream or the router began: the router's
+    timeshift buffer grows for 300 s, by design.
     """
 
     max_mib_per_hour: float = Field(default=0.25, gt=0)
@@ -61,6 +62,7 @@ class ByTime(Params):
     max_per_hour: float = Field(default=1.0, gt=0, description="of what is counted")
     see_per_hour: float = Field(default=8.0, gt=0)
     phases: tuple[str, ...] = ("hold",)
+    impaired: bool = Field(default=False, description="time with an impaired network is judged too")
     warmup_seconds: float = Field(default=300.0, ge=0)
     piece_seconds: float = Field(default=60.0, gt=0, description="shortest time to take floors of")
     min_samples: int = Field(default=MIN_FLOORS, ge=1, description="floors")
@@ -104,6 +106,7 @@ class LabMemory(ByTime):
 
     max_mib_per_hour: float = Field(default=4.0, gt=0)
     see_mib_per_hour: float = Field(default=16.0, gt=0)
+    impaired: bool = True
 
 
 @check("lab.memory", LabMemory)
@@ -138,7 +141,7 @@ def judged_growth(
     per_hour = HOUR_S / bound.size
     limit = bound.limit / per_hour
     low, rate = found.low * per_hour, found.rate * per_hour
-    visible, hours = found.visible(limit) * per_hour, (found.end - found.begin) / HOUR_S
+    visible, hours = found.visible(limit) * per_hour, found.length / HOUR_S
     reason = (
         f"it grew by {rate:+.3g} {bound.unit} in the {hours:.2g} h from {run.when(found.begin)}, "
         f"by at least {low:+.3g} in every quarter; "
@@ -163,7 +166,7 @@ def _unless_it_ends(result: CheckResult, found: Growth) -> CheckResult:
 
 
 def _judged(run: Run, params: ByTime) -> Windows:
-    """The time that is judged: after warm-up, and with the network whole."""
+    """The time that is judged: after warm-up, and only if asked for with the network impaired."""
     began = [sender.stream.from_s for sender in run.senders]
     warming = [Window(at_s, at_s + params.warmup_seconds) for at_s in began]
     found = [event for event in run.events("process.") if event.subject == PROCESS]
@@ -173,6 +176,7 @@ def _judged(run: Run, params: ByTime) -> Windows:
         Window(impairment.from_s, impairment.to_s)
         for plan in run.plans.values()
         for impairment in plan.impairments
+        if not params.impaired
     ]
     return subtract(run.phase(*params.phases), merge([*warming, *impaired]))
 

@@ -70,6 +70,12 @@ def _clients() -> Figures:
     }
 
 
+def _leak() -> Figures:
+    from screamlab.judge.leak_bench import measure_all
+
+    return measure_all()
+
+
 def _main_job() -> Figures:
     """Wall time of ``make lab`` over the scenario's own length, from the newest such run."""
     from screamlab.run.folder import newest_wall_time
@@ -88,6 +94,8 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "sampler": _sampler,
     "main-job": _main_job,
     "clients": _clients,
+    "leak": _leak,
 }
-# Takes a quarter of an hour, runs a lab, and rewrites costs.yml.
-ASKED_FOR = {"clients"}
+# Each takes a quarter of an hour; clients runs a lab and rewrites costs.yml, leak rewrites
+# docs/leak-calibration.md.
+ASKED_FOR = {"clients", "leak"}

@@ -103,7 +103,8 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument(
         "what",
         nargs="*",
-        help="senders, oracle, sampler, main-job (default: these); clients refreshes costs.yml",
+        help="senders, oracle, sampler, main-job (default: these); clients refreshes costs.yml, "
+        "leak docs/leak-calibration.md",
     )
     bench.set_defaults(command=_bench)
     agent = commands.add_parser("agent", help="on a host: carry out its plan")

@@ -11,6 +11,7 @@ from screamlab.judge.windows import Window, Windows, intersect, merge
 from screamlab.load.churn.model import Cycle
 
 WORKERS = "churn_"
+NO_CHURN = "no churn is planned"
 
 
 @dataclass(frozen=True)

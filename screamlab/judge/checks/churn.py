@@ -9,15 +9,12 @@ from pydantic import Field
 
 from screamlab.judge.checks.audio import of_stream
 from screamlab.judge.checks.router import PROCESS
-from screamlab.judge.churned import Done, Group, done, groups, settled, times
+from screamlab.judge.churned import NO_CHURN, Done, Group, done, groups, times
 from screamlab.judge.faults import charged
-from screamlab.judge.leak import Growth, growth
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run, Samples, Stream
 from screamlab.judge.windows import Windows, intersect, length_s, merge
-
-NO_CHURN = "no churn is planned"
 
 
 class Cycles(Params):
@@ -122,80 +119,6 @@ def _time(
         f"{worst.cycle.number} at {run.when(worst.at_s)}"
     )
     return grade.at_most(subject, p95, limit, "ms", len(known), reason)
-
-
-# Subject and metric of what can be judged, by the name a scenario gives it.
-RESOURCES = {
-    "descriptors": (PROCESS, "descriptors"),
-    "threads": (PROCESS, "threads"),
-    "sockets": (PROCESS, "sockets"),
-    "rss_bytes": (PROCESS, "rss_bytes"),
-    "uss_bytes": (PROCESS, "uss_bytes"),
-    "webrtc_listeners": ("router", "webrtc_listeners"),
-    "sinks": ("router", "sinks"),
-    "paths": ("router", "paths"),
-    "streams": ("router", "streams"),
-}
-_COUNTED = tuple(name for name in RESOURCES if not name.endswith("_bytes"))
-
-
-class Leak(Params):
-    """Growth per cycle that is too much, of the resources that are judged.
-
-    Memory is not judged unless it is named: the router's timeshift buffer grows until 300 s after
-    a stream began, by design, so that only a longer warm-up lets it be told from a leak. Floors
-    are of `window_seconds`, and the quiet after is judged from `settle_seconds` after the churn.
-    """
-
-    resources: tuple[str, ...] = _COUNTED
-    max_per_cycle: float = Field(default=0.05, gt=0)
-    max_bytes_per_cycle: float = Field(default=16384.0, gt=0)
-    window_seconds: float = Field(default=5.0, gt=0)
-    settle_seconds: float = Field(default=5.0, ge=0)
-    min_samples: int = Field(default=8, ge=1, description="floors")
-
-    def limit(self, resource: str) -> float:
-        """What a resource may grow by with each cycle."""
-        return self.max_bytes_per_cycle if resource.endswith("_bytes") else self.max_per_cycle
-
-
-@check("churn.leak", Leak)
-def leak(run: Run, params: Leak) -> list[CheckResult]:
-    """The router holds no more after clients came and went than before."""
-    grade = Grader("churn.leak", params.min_samples)
-    ended_s = np.sort([one.span.to_s for group in groups(run) for one in done(run, group)])
-    if not len(ended_s):
-        return [grade.unknown("churn", NO_CHURN if not groups(run) else "no cycle was begun")]
-    when = times(run)
-    after = settled(when.after, params.settle_seconds)
-    results = []
-    for resource in params.resources:
-        if resource not in RESOURCES:
-            known = ", ".join(RESOURCES)
-            results.append(grade.unknown(resource, f"no such resource is known, only {known}"))
-            continue
-        subject, metric = RESOURCES[resource]
-        samples = run.series(subject, metric, run.router_host)
-        found = growth(samples, when.before, when.churn, after, ended_s, params.window_seconds)
-        results.append(_leak(grade, params, f"{subject}/{metric}", resource, found, len(ended_s)))
-    return results
-
-
-def _leak(
-    grade: Grader, params: Leak, subject: str, resource: str, found: Growth | None, cycles: int
-) -> CheckResult:
-    if found is None:
-        return grade.unknown(subject, "not known before, while and after clients came and went")
-    limit = params.limit(resource)
-    if found.floors < params.min_samples:
-        return grade.too_few(subject, found.floors, "floors")
-    reason = (
-        f"floor {found.before:.0f} before and {found.after:.0f} after {cycles} cycles; "
-        f"{found.quiet[1]:+.4g} a cycle from quiet to quiet, {found.slope[1]:+.4g} "
-        f"({found.slope[0]:+.4g} to {found.slope[2]:+.4g}) while they came and went; "
-        f"a leak of {found.visible(limit):.2g} a cycle would have been seen"
-    )
-    return grade.at_most(subject, found.low, limit, "per cycle", found.floors, reason)
 
 
 class Baseline(Params):

@@ -43,6 +43,7 @@ KINDS = {
     "probe_receiver": "screamlab.impair.probe:run_receivers",
     "impairment": "screamlab.impair.worker:run",
     "router_stats": "screamlab.observe.router_stats:run",
+    "python_memory": "screamlab.observe.python_memory:run",
 }
 
 

@@ -52,11 +52,13 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
     run_id = request.run_id or new_run_id(scenario)
     seed = request.seed if request.seed is not None else time.time_ns() % 2**31
     compiled = compile_scenario(scenario, hosts, run_id=run_id, seed=seed)
+    instrument = scenario.instrument
     told = {
         "title": scenario.title,
         "test_plan": scenario.test_plan,
         "settings": list(request.settings),
-        "router": scenario.router,
+        "router": {**scenario.router, **(instrument.router_keys() if instrument else {})},
+        "instrument": {**instrument.model_dump(), "role": instrument.role} if instrument else None,
         "checks": list(scenario.checks),
         "topology": compiled.topology,
         "registrar": compiled.registrar,

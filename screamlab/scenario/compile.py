@@ -22,7 +22,13 @@ from screamlab.scenario.placement import Placement, Receiving, Sending
 from screamlab.scenario.plan import Plan, ReceiverStream
 from screamlab.scenario.streams import null_path, receivers, senders
 from screamlab.scenario.timeline import load_window, timeline
-from screamlab.scenario.workers import load_workers, observers, probe_workers, sip_workers
+from screamlab.scenario.workers import (
+    ROUTER_UNIT,
+    load_workers,
+    observers,
+    probe_workers,
+    sip_workers,
+)
 
 
 class Topology(TypedDict):
@@ -83,6 +89,8 @@ def compile_scenario(
             is_router=host is router,
             is_registrar=host is router and accounts is not None,
         )
+        if host is router and scenario.instrument:
+            watching += scenario.instrument.workers(phases, ROUTER_UNIT)
         breaking = workers_of_point(host.name, impaired)
         plans[host.name] = Plan(
             run_id=run_id,

@@ -15,6 +15,7 @@ from screamlab.impair.profile import find_profile, load_profile
 from screamlab.judge.checks import validate_check
 from screamlab.paths import PROFILES
 from screamlab.scenario.clients import KINDS, Client, Speaks
+from screamlab.scenario.instrument import Instrument
 from screamlab.scenario.override import override
 from screamlab.scenario.plan import Codec, PhaseKind
 from screamlab.scenario.scale import at_scale
@@ -139,6 +140,7 @@ class Scenario(_Strict):
     scale: str = Field(description="the scale this was read at; never in the file")
     hosts: Hosts = Hosts()
     router: dict[str, Any] = Field(default={}, description="laid over the role's `router`")
+    instrument: Instrument | None = Field(default=None, description="a tool the router runs under")
     phases: tuple[PhaseSpec, ...] = Field(min_length=1)
     senders: tuple[SenderGroup, ...] = ()
     receivers: tuple[ReceiverGroup, ...] = ()
@@ -187,6 +189,7 @@ def _known_keys(loc: tuple[str | int, ...]) -> str:
         "devices": DeviceGroup,
         "churn": ChurnGroup,
         "impairments": ImpairmentSpec,
+        "instrument": Instrument,
         "watch": Watch,
     }
     model = models.get(str(loc[0]), Scenario) if len(loc) > 1 else Scenario
@@ -216,6 +219,9 @@ def _validate_across(scenario: Scenario, source: Source) -> None:
             )
     _validate_impairments(scenario, source)
     _validate_churn(scenario, source)
+    begins = scenario.instrument and scenario.instrument.from_phase
+    if begins and begins not in {phase.name for phase in scenario.phases}:
+        raise source.error(("instrument", "from_phase"), f"there is no phase '{begins}'")
     for at, check in enumerate(scenario.checks):
         try:
             validate_check(check)

@@ -25,6 +25,7 @@ from screamlab.judge.view import Run
 from screamlab.report.charts import charts
 from screamlab.report.clients import listeners, pictures, response_times, sip_failures
 from screamlab.report.hangs import hangs
+from screamlab.report.python_memory import python_chart, python_section
 
 MOST_REASONS = 8
 MOST_FACTS = 400
@@ -51,7 +52,7 @@ class Group:
 
 def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str:
     """The report as one self-contained page."""
-    drawn = charts(run)
+    drawn = [*charts(run), *filter(None, [python_chart(run)])]
     data = {
         "phases": [phase.model_dump(include={"name", "kind", "from_s", "to_s"})
                    for phase in run.phases],
@@ -82,6 +83,7 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         sip_failures=sip_failures(run),
         listeners=listeners(run),
         pictures=pictures(run),
+        python=python_section(run),
         truth=truth_table(run),
         degradation=degradation(run),
         floors=floors(run),

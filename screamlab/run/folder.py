@@ -21,6 +21,7 @@ from screamlab.inventory import Host
 from screamlab.paths import RUNS
 from screamlab.run.clocks import measure_clocks
 from screamlab.scenario.compile import compile_scenario
+from screamlab.scenario.instrument import instrumented
 from screamlab.scenario.model import Scenario, load_scenario
 from screamlab.scenario.plan import Plan
 
@@ -57,7 +58,7 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
         "title": scenario.title,
         "test_plan": scenario.test_plan,
         "settings": list(request.settings),
-        "router": {**scenario.router, **(instrument.router_keys() if instrument else {})},
+        "router": instrumented(scenario.router, instrument),
         "instrument": {**instrument.model_dump(), "role": instrument.role} if instrument else None,
         "checks": list(scenario.checks),
         "topology": compiled.topology,

@@ -1,83 +1,29 @@
-"""The tool that a scenario puts in front of the router, and what that changes about its start.
+"""The tool that a scenario has the router run under: a section ``instrument: {tool: NAME, …}``.
 
-Every tool is a section ``instrument: {tool: NAME, …}``. Its model names the role that puts the tool
-on the router's host, gives the keys that are laid over the role `router`, and the workers that
-attend to it while the run runs.
+Each family of tools is a model of its own: it names the role that puts the tool on the router's
+host (`role`), the keys that are laid over the role `router`, and the workers that attend to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from screamlab.scenario.plan import Phase, Worker
-
-INSTRUMENT_FOLDER = "/var/lib/screamrouter/instrument"
-"""What a tool writes on the router's host; it is emptied before, and collected after a run."""
-
-PYTHON_MEMORY = "/opt/screamlab/python-memory"
-"""Where the role `python_memory` puts the launcher and the profilers."""
-
-
-class PythonMemory(BaseModel):
-    """A profiler of the router's Python memory, by the launcher that the router is started with.
-
-    It measures nothing until the phase `from_phase` (the first hold where none is named), so that
-    the same run has the router without it, and looks closer when the last hold ends.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    tool: Literal["objgraph", "tracemalloc", "memory_profiler", "memray"]
-    interval_seconds: float = Field(default=10.0, gt=0, description="between two snapshots")
-    from_phase: str | None = None
-    save_all: bool = Field(default=False, description="count what only the collector can free")
-    suspects: int = Field(default=5, ge=0, description="objgraph: types looked at closer")
-    frames: int = Field(default=5, ge=1, le=50, description="tracemalloc: of each traceback")
-    native: bool = Field(default=True, description="memray: frames of the engine, too")
-    classes: tuple[str, ...] = Field(
-        default=("ConfigurationManager", "SipManager"),
-        description="memory_profiler: classes whose methods are measured, where they exist",
-    )
-
-    role: ClassVar[str] = "python_memory"
-
-    def router_keys(self) -> dict[str, Any]:
-        """What is laid over the role's `router`."""
-        options = {
-            "tool": self.tool,
-            "interval": f"{self.interval_seconds:g}",
-            "folder": INSTRUMENT_FOLDER,
-            "save-all": int(self.save_all),
-            "suspects": self.suspects,
-            "frames": self.frames,
-            "native": int(self.native),
-            "classes": ",".join(self.classes),
-        }
-        words = [f"--{name}={value}" for name, value in options.items()]
-        return {"entry": [f"{PYTHON_MEMORY}/memory_launcher", *words, "-m", "screamrouter"]}
-
-    def workers(self, phases: Sequence[Phase], unit: str) -> list[Worker]:
-        """Who tells the launcher to begin, and to look closer."""
-        holds = [phase for phase in phases if phase.kind == "hold"]
-        begins = next((phase for phase in phases if phase.name == self.from_phase), holds[0])
-        spec = {
-            "unit": unit,
-            "snapshots": f"{INSTRUMENT_FOLDER}/snapshots.jsonl",
-            "at_s": [begins.from_s, holds[-1].to_s],
-        }
-        end_s = phases[-1].to_s
-        return [
-            Worker(
-                name="python-memory",
-                kind="python_memory",
-                from_s=begins.from_s,
-                to_s=end_s,
-                spec=spec,
-            )
-        ]
-
+from screamlab.scenario.python_memory import PythonMemory
 
 Instrument = PythonMemory
+
+
+def instrumented(router: Mapping[str, Any], instrument: Instrument | None) -> dict[str, Any]:
+    """A scenario's `router` with what its tool needs.
+
+    ValueError when the lab could not have the router run under anything.
+    """
+    if instrument is None:
+        return dict(router)
+    keys = instrument.router_keys()
+    if taken := sorted(keys.keys() & router.keys()):
+        raise ValueError(f"router.{taken[0]} and instrument exclude each other")
+    if router.get("method") == "existing":
+        raise ValueError("the unit of an existing router is not the lab's to change")
+    return {**router, **keys}

@@ -15,7 +15,7 @@ from screamlab.impair.profile import find_profile, load_profile
 from screamlab.judge.checks import validate_check
 from screamlab.paths import PROFILES
 from screamlab.scenario.clients import KINDS, Client, Speaks
-from screamlab.scenario.instrument import Instrument
+from screamlab.scenario.instrument import Instrument, instrumented
 from screamlab.scenario.override import override
 from screamlab.scenario.plan import Codec, PhaseKind
 from screamlab.scenario.scale import at_scale
@@ -219,9 +219,7 @@ def _validate_across(scenario: Scenario, source: Source) -> None:
             )
     _validate_impairments(scenario, source)
     _validate_churn(scenario, source)
-    begins = scenario.instrument and scenario.instrument.from_phase
-    if begins and begins not in {phase.name for phase in scenario.phases}:
-        raise source.error(("instrument", "from_phase"), f"there is no phase '{begins}'")
+    _validate_instrument(scenario, source)
     for at, check in enumerate(scenario.checks):
         try:
             validate_check(check)
@@ -262,6 +260,18 @@ def _validate_churn(scenario: Scenario, source: Source) -> None:
             raise source.error(("churn", at, "hears"), message)
         if not 0 < group.hold_seconds[0] <= group.hold_seconds[1]:
             raise source.error(("churn", at, "hold_seconds"), "is not [least, most] above zero")
+
+
+def _validate_instrument(scenario: Scenario, source: Source) -> None:
+    if scenario.instrument is None:
+        return
+    try:
+        instrumented(scenario.router, scenario.instrument)
+    except ValueError as error:
+        raise source.error(("instrument",), str(error)) from error
+    begins = scenario.instrument.from_phase
+    if begins is not None and begins not in {phase.name for phase in scenario.phases}:
+        raise source.error(("instrument", "from_phase"), f"there is no phase '{begins}'")
 
 
 def _sipp_xml(scenario: Scenario, source: Source) -> dict[str, str]:

@@ -9,6 +9,7 @@ from screamlab.judge.checks import (
     latency,
     log,
     net,
+    python,
     recovery,
     router,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "log",
     "net",
     "parse_check",
+    "python",
     "recovery",
     "router",
     "validate_check",

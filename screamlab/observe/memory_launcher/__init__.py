@@ -13,6 +13,7 @@ every `--interval` seconds, and at every further signal one with a closer look. 
               `blocks` of Python memory in use, `rss_bytes`, `own_bytes` of the tool itself; what it
               took (`took_s`, `cpu_s`); `collected` by the collector so far, `uncollectable` objects
               and, with `--save-all`, `cyclic` ones since the last snapshot, by type
-``look``      of objgraph `suspects`, of memory_profiler `methods`; `took_s`
+``look``      what a closer look took (`took_s`) and found: `suspects` of objgraph, `methods` of
+              memory_profiler
 ``error``     something went wrong; the program runs on
 """

@@ -19,18 +19,25 @@ class Collector:
         self._debug(self.save_all)
 
     def collect(self) -> dict[str, Any]:
-        """Collect; with `save_all` everything found is kept, counted, and let go of again."""
+        """Collect; with `save_all` everything found is kept, counted, and let go of again.
+
+        What becomes garbage just then is let go of uncounted.
+        """
         known = _types(gc.garbage)
         gc.collect()
-        told: dict[str, Any] = {}
+        found = _types(gc.garbage) - known
         if self.save_all:
-            told["cyclic"] = dict(_types(gc.garbage) - known)
             self._debug(False)
             gc.garbage.clear()
             gc.collect()
             self._debug(True)
-        told["uncollectable"] = dict(_types(gc.garbage))
-        told["collected"] = sum(generation["collected"] for generation in gc.get_stats())
+        stuck = _types(gc.garbage)
+        told: dict[str, Any] = {
+            "uncollectable": dict(stuck),
+            "collected": sum(generation["collected"] for generation in gc.get_stats()),
+        }
+        if self.save_all:
+            told["cyclic"] = dict(found - (stuck - known))
         return told
 
     @staticmethod

@@ -54,7 +54,9 @@ def watch(tool: Tool, collector: Collector, recorder: Recorder, interval_s: floa
                 **told,
             )
             if asked and not first:
-                tool.look()
+                began = time.perf_counter()
+                seen = tool.look()
+                recorder.line("look", took_s=round(time.perf_counter() - began, 3), **seen)
         except Exception as error:
             recorder.line("error", text=f"{type(error).__name__}: {error}")
         first = False

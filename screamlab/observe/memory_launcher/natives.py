@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -44,12 +43,11 @@ class Memray(Tool):
     def own_bytes(self) -> int:
         return self.raw.stat().st_size if self.raw.exists() else 0
 
-    def look(self) -> None:
+    def look(self) -> dict[str, Any]:
         if self.tracker is None:
-            return
+            return {}
         self.tracker.__exit__(None, None, None)
         self.tracker = None
-        began = time.perf_counter()
         # In a process of its own: reading takes the GIL for long, and native frames much memory.
         command = [
             "nice",
@@ -61,7 +59,7 @@ class Memray(Tool):
         done = subprocess.run([*command, "--digest"], capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"memray's file cannot be read: {done.stderr.strip()[-300:]}")
-        self.recorder.line("look", took_s=round(time.perf_counter() - began, 3))
+        return {}
 
 
 def digest(folder: Path) -> None:

@@ -43,8 +43,9 @@ class Tool:
         """Memory that the tool itself takes."""
         return 0
 
-    def look(self) -> None:
-        """Look closer, as far as the tool can."""
+    def look(self) -> dict[str, Any]:
+        """What a closer look tells, as far as the tool can."""
+        return {}
 
 
 class Objgraph(Tool):
@@ -57,11 +58,8 @@ class Objgraph(Tool):
     def values(self) -> Values:
         return self.objgraph.typestats(shortnames=False)
 
-    def look(self) -> None:
-        began = time.perf_counter()
-        suspects = [self._suspect(name, more) for name, more in self._grown()]
-        took_s = time.perf_counter() - began
-        self.recorder.line("look", suspects=suspects, took_s=round(took_s, 3))
+    def look(self) -> dict[str, Any]:
+        return {"suspects": [self._suspect(name, more) for name, more in self._grown()]}
 
     def _grown(self) -> list[tuple[str, float]]:
         """The types that grew the most since the first snapshot, its own before builtins."""
@@ -79,6 +77,7 @@ class Objgraph(Tool):
         youngest = found[-1]
         del found
         ends = time.monotonic() + LOOK_S
+        own = {id(sys._getframe())}
 
         def in_time(_: object) -> bool:
             if time.monotonic() > ends:
@@ -89,7 +88,6 @@ class Objgraph(Tool):
             return in_time(one) and self.objgraph.is_proper_module(one)
 
         picture = io.StringIO()
-        own = {id(sys._getframe())}
         try:
             chain = self.objgraph.find_backref_chain(youngest, module, 12, own)
             told["chain"] = [self._describe(one) for one in chain]
@@ -110,8 +108,8 @@ class Objgraph(Tool):
     @staticmethod
     def _describe(one: Any) -> str:
         kind = type(one)
-        name = getattr(one, "__name__", None)
         text = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+        name = getattr(one, "__name__", None)
         return f"{text} {name}" if isinstance(name, str) else text
 
 

@@ -20,7 +20,7 @@ from screamlab.evidence.bundle import Bundle
 from screamlab.evidence.spool import iter_lines
 from screamlab.judge.model import CheckResult
 from screamlab.judge.python_memory import PythonMemory, read
-from screamlab.judge.run import judge
+from screamlab.judge.run import judge, judge_run
 from screamlab.judge.view import Run
 from screamlab.observe import memory_launcher
 from screamlab.observe.memory_launcher.main import SIGNAL
@@ -211,6 +211,15 @@ def test_garbage_is_told_by_type_what_cannot_be_freed_and_what_only_the_collecto
     assert results["python/cycles"].status == "pass"
     counted = re.search(r"(\d+) __main__.Ring$", results["python/cycles"].reason)
     assert counted is not None and CYCLES / 2 < int(counted[1]) <= CYCLES
+
+
+def test_the_report_shows_what_grew_and_who_holds_it(canaries: dict[str, Canary]) -> None:
+    canaries["objgraph"].judged()
+    folder = canaries["objgraph"].folder
+    judge_run(folder, paths.CHECKOUT / "lab_tests" / "known_issues.yml")
+    text = (folder / "report.html").read_text()
+    assert "module __main__ → dict → list → __main__.Leaky" in text
+    assert 'id="chart-python-memory"' in text
 
 
 def test_a_program_that_keeps_nothing_passes(canaries: dict[str, Canary]) -> None:

@@ -111,6 +111,12 @@ def read(file: Path, tool: str, zero: float, missing: list[str] | None = None) -
     )
 
 
+def held_by(suspect: Line) -> str:
+    """Who holds a suspect, from a module down to it; empty when no module was found."""
+    chain = suspect["chain"]
+    return " → ".join(chain) if len(chain) > 1 else ""
+
+
 def _lines(file: Path, zero: float) -> Iterator[dict[str, Any]]:
     for line in iter_lines(file):
         if line is not None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from screamlab.judge.churned import times
-from screamlab.judge.python_memory import PythonMemory, python_memory
+from screamlab.judge.python_memory import PythonMemory, held_by, python_memory
 from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, Windows, intersect
 from screamlab.report.charts import MIB, Chart
@@ -120,7 +120,7 @@ def _mean(run: Run, metric: str, scale: float, when: Windows) -> float | None:
 
 def _took(memory: PythonMemory) -> str:
     if not memory.snapshots:
-        return ""
+        return "no snapshot was taken"
     took, busy = memory.figure("took_s").value, memory.figure("cpu_s").value
     span_s = float(np.ptp(memory.taken_s)) or 1.0
     own = memory.figure("own_bytes").value[-1] / MIB
@@ -135,7 +135,8 @@ def _took(memory: PythonMemory) -> str:
 def _rows(memory: PythonMemory) -> tuple[Row, ...]:
     if not len(memory.t):
         return ()
-    order = np.argsort(-(memory.values[:, -1] - memory.values[:, 0]), kind="stable")[:MOST_ROWS]
+    grown = memory.values[:, -1] - memory.values[:, 0]
+    order = [row for row in np.argsort(-grown, kind="stable")[:MOST_ROWS] if grown[row] > 0]
     return tuple(
         Row(
             memory.names[row],
@@ -148,8 +149,7 @@ def _rows(memory: PythonMemory) -> tuple[Row, ...]:
 
 
 def _suspect(one: Mapping[str, Any]) -> Suspect:
-    chain = " → ".join(one["chain"]) or "nobody found within the time there was"
-    return Suspect(one["type"], float(one["grown"]), chain, _picture(one["dot"]))
+    return Suspect(one["type"], float(one["grown"]), held_by(one), _picture(one["dot"]))
 
 
 def _picture(graph: str) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field
 from screamlab.judge.churned import done, groups, settled, times
 from screamlab.judge.leak import Growth, growth
 from screamlab.judge.model import CheckResult
-from screamlab.judge.python_memory import PythonMemory, python_memory
+from screamlab.judge.python_memory import PythonMemory, held_by, python_memory
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run, Samples
 from screamlab.judge.windows import Window, Windows, intersect, length_s, merge
@@ -163,7 +163,8 @@ def _visible(least: float, looks: Looks, unit: str) -> str:
 
 def _held_by(memory: PythonMemory, name: str) -> str:
     suspect = memory.suspects.get(name)
-    return f"; held by {' → '.join(suspect['chain'])}" if suspect and suspect["chain"] else ""
+    chain = held_by(suspect) if suspect else ""
+    return f"; held by {chain}" if chain else ""
 
 
 def _too_short(memory: PythonMemory, looks: Looks) -> str:

@@ -123,6 +123,17 @@ def test_what_was_not_measured_is_unknown_and_says_why(tmp_path: Path, check_id:
     assert {r.status for r in asked(without, check_id).values()} == {"unknown"}
 
 
+def test_a_tool_that_told_nothing_is_unknown_whatever_else_is_known(tmp_path: Path) -> None:
+    run = run_of(tmp_path, {}, "memray", values={})
+    (file,) = tmp_path.rglob("snapshots.jsonl")
+    lines = [line for line in file.read_text().splitlines(True) if '"name"' not in line]
+    error = {"kind": "error", "t": ZERO, "text": "memray cannot be had: no module"}
+    file.write_text(json.dumps(error) + "\n" + "".join(lines))
+    results = asked(run, "python.growth")
+    assert results["python/tracebacks"].status == "unknown"
+    assert results["python/tracebacks"].reason == "memray cannot be had: no module"
+
+
 @pytest.mark.parametrize("check_id", ["python.growth", "python.garbage"])
 def test_too_few_snapshots_are_unknown(tmp_path: Path, check_id: str) -> None:
     results = asked(run_of(tmp_path, {"app.Leaky": 2.0}), check_id, min_samples=500)

@@ -113,6 +113,9 @@ def _each(memory: PythonMemory, looks: Looks, params: Grown, grade: Grader) -> l
     kind = memory.kind
     limit = params.max_objects if kind.unit == "objects" else params.max_bytes
     unit = f"{kind.unit} per {looks.per}"
+    if not memory.names:
+        why = "; ".join(memory.errors) or f"{memory.tool} told nothing"
+        return [grade.unknown(f"python/{kind.by}s", why)]
     flat = looks.growth(Samples(memory.t, np.zeros_like(memory.t)), params.window_seconds)
     if flat is None:
         return [grade.unknown(f"python/{kind.by}s", _too_short(memory, looks))]

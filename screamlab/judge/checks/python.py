@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from screamlab.judge.churned import done, groups, settled, times
-from screamlab.judge.leak import Growth, growth
+from screamlab.judge.leak import growth
 from screamlab.judge.model import CheckResult
 from screamlab.judge.python_memory import PythonMemory, held_by, python_memory
 from screamlab.judge.registry import Grader, Params, check
@@ -39,6 +39,18 @@ class Grown(Params):
 
 
 @dataclass(frozen=True)
+class Grew:
+    """How something grew with each turn: most likely, at least, and how much would not be seen."""
+
+    before: float
+    after: float
+    rate: float
+    low: float
+    blur: float
+    floors: int
+
+
+@dataclass(frozen=True)
 class Looks:
     """When is compared with when, and the moments by which growth is counted."""
 
@@ -48,11 +60,15 @@ class Looks:
     turns_s: NDArray[np.float64]
     per: str
 
-    def growth(self, samples: Samples, window_s: float) -> Growth | None:
-        """How a series grew with each turn."""
+    def growth(self, samples: Samples, window_s: float) -> Grew | None:
+        """How a series grew; None without floors before, while and after."""
         # Of a series that hardly moves, no interval of confidence can be told.
         with np.errstate(invalid="ignore"):
-            return growth(samples, self.before, self.during, self.after, self.turns_s, window_s)
+            found = growth(samples, self.before, self.during, self.after, self.turns_s, window_s)
+        if found is None:
+            return None
+        blur, rate = found.visible(0.0), found.slope[1]
+        return Grew(found.before, found.after, rate, found.low, blur, found.floors)
 
 
 @check("python.growth", Grown)
@@ -102,7 +118,7 @@ def _blocks(memory: PythonMemory, looks: Looks, params: Grown, grade: Grader) ->
     found = looks.growth(memory.figure("blocks"), params.window_seconds)
     if found is None:
         return grade.unknown(subject, _too_short(memory, looks))
-    reason = f"{_told(found, looks)}; {_visible(found.visible(params.max_blocks), looks, 'blocks')}"
+    reason = f"{_told(found, looks)}; {_visible(params.max_blocks + found.blur, looks, 'blocks')}"
     return grade.at_most(
         subject, found.low, params.max_blocks, f"blocks per {looks.per}", found.floors, reason
     )
@@ -119,8 +135,8 @@ def _each(memory: PythonMemory, looks: Looks, params: Grown, grade: Grader) -> l
     flat = looks.growth(Samples(memory.t, np.zeros_like(memory.t)), params.window_seconds)
     if flat is None:
         return [grade.unknown(f"python/{kind.by}s", _too_short(memory, looks))]
-    grown: list[tuple[Growth, str]] = []
-    others: list[Growth] = []
+    grown: list[tuple[Grew, str]] = []
+    others: list[Grew] = []
     for row, name in enumerate(memory.names):
         if not params.judges(f"python/{kind.by}/{name}"):
             continue
@@ -132,7 +148,7 @@ def _each(memory: PythonMemory, looks: Looks, params: Grown, grade: Grader) -> l
             grown.append((found, name))
         else:
             others.append(found)
-    grown.sort(key=lambda item: -item[0].slope[1])
+    grown.sort(key=lambda item: -item[0].rate)
     results = []
     for found, name in grown[:MOST]:
         reason = f"{_told(found, looks)}{_held_by(memory, name)}"
@@ -140,7 +156,7 @@ def _each(memory: PythonMemory, looks: Looks, params: Grown, grade: Grader) -> l
             grade.at_most(f"python/{kind.by}/{name}", found.low, limit, unit, found.floors, reason)
         )
     if others:
-        seen = float(np.quantile([found.visible(limit) for found in others], 0.95))
+        seen = float(limit + np.quantile([found.blur for found in others], 0.95))
         more = f"; {len(grown) - MOST} more grow, too" if len(grown) > MOST else ""
         reason = (
             f"{len(others)} of {len(others) + len(grown)} {kind.by}s do not grow{more}; "
@@ -152,11 +168,10 @@ def _each(memory: PythonMemory, looks: Looks, params: Grown, grade: Grader) -> l
     return results
 
 
-def _told(found: Growth, looks: Looks) -> str:
+def _told(found: Grew, looks: Looks) -> str:
     return (
         f"floor {found.before:.0f} before and {found.after:.0f} after {len(looks.turns_s)} "
-        f"{looks.per}s, {found.slope[1]:+.3g} a {looks.per} "
-        f"({found.slope[0]:+.3g} to {found.slope[2]:+.3g})"
+        f"{looks.per}s, {found.rate:+.3g} a {looks.per}, {found.low:+.3g} at least"
     )
 
 

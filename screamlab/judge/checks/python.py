@@ -52,13 +52,22 @@ class Grew:
 
 @dataclass(frozen=True)
 class Looks:
-    """When is compared with when, and the moments by which growth is counted."""
+    """When is compared with when, and the moments by which growth is counted.
+
+    `turns` is how many of these there are in what growth is told by.
+    """
 
     before: Windows
     during: Windows
     after: Windows
     turns_s: NDArray[np.float64]
     per: str
+    turns: float = 1.0
+
+    @property
+    def count(self) -> str:
+        """How many cycles, or minutes, growth was seen over."""
+        return f"{len(self.turns_s) / self.turns:.0f} {self.per}s"
 
     def growth(self, samples: Samples, window_s: float) -> Grew | None:
         """How a series grew; None without floors before, while and after."""
@@ -67,8 +76,10 @@ class Looks:
             found = growth(samples, self.before, self.during, self.after, self.turns_s, window_s)
         if found is None:
             return None
-        blur, rate = found.visible(0.0), found.slope[1]
-        return Grew(found.before, found.after, rate, found.low, blur, found.floors)
+        rate, low, blur = (
+            self.turns * one for one in (found.slope[1], found.low, found.visible(0.0))
+        )
+        return Grew(found.before, found.after, rate, low, blur, found.floors)
 
 
 @check("python.growth", Grown)
@@ -108,8 +119,9 @@ def _looks(run: Run, memory: PythonMemory, params: Grown) -> Looks:
         intersect(hold, (Window(first, first + tenth_s),)),
         hold,
         intersect(hold, (Window(last - tenth_s, last),)),
-        np.arange(first, last, 60.0),
+        np.arange(first, last),
         "minute",
+        turns=60.0,
     )
 
 
@@ -170,8 +182,8 @@ def _each(memory: PythonMemory, looks: Looks, params: Grown, grade: Grader) -> l
 
 def _told(found: Grew, looks: Looks) -> str:
     return (
-        f"floor {found.before:.0f} before and {found.after:.0f} after {len(looks.turns_s)} "
-        f"{looks.per}s, {found.rate:+.3g} a {looks.per}, {found.low:+.3g} at least"
+        f"floor {found.before:.0f} before and {found.after:.0f} after {looks.count}, "
+        f"{found.rate:+.3g} a {looks.per}, {found.low:+.3g} at least"
     )
 
 

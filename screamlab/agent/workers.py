@@ -46,6 +46,7 @@ KINDS = {
     "capture": "screamlab.observe.capture:run",
     "router_stats": "screamlab.observe.router_stats:run",
     "metrics": "screamlab.observe.metrics:run",
+    "python_memory": "screamlab.observe.python_memory:run",
 }
 
 

@@ -28,6 +28,7 @@ from screamlab.report.crashes import crash_groups, down_s
 from screamlab.report.hangs import hangs
 from screamlab.report.logs import logs
 from screamlab.report.packets import wire
+from screamlab.report.python_memory import python_chart, python_section
 
 MOST_REASONS = 8
 MOST_FACTS = 400
@@ -54,7 +55,7 @@ class Group:
 
 def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str:
     """The report as one self-contained page."""
-    drawn = charts(run)
+    drawn = [*charts(run), *filter(None, [python_chart(run)])]
     data = {
         "phases": [phase.model_dump(include={"name", "kind", "from_s", "to_s"})
                    for phase in run.phases],
@@ -89,6 +90,7 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         listeners=listeners(run),
         pictures=pictures(run),
         wire=wire(run),
+        python=python_section(run),
         truth=truth_table(run),
         degradation=degradation(run),
         floors=floors(run),

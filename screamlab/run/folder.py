@@ -21,6 +21,7 @@ from screamlab.inventory import Host
 from screamlab.paths import RUNS
 from screamlab.run.clocks import measure_clocks
 from screamlab.scenario.compile import compile_scenario
+from screamlab.scenario.instrument import instrumented
 from screamlab.scenario.model import Scenario, load_scenario
 from screamlab.scenario.plan import Plan
 
@@ -52,11 +53,13 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
     run_id = request.run_id or new_run_id(scenario)
     seed = request.seed if request.seed is not None else time.time_ns() % 2**31
     compiled = compile_scenario(scenario, hosts, run_id=run_id, seed=seed)
+    instrument = scenario.instrument
     told = {
         "title": scenario.title,
         "test_plan": scenario.test_plan,
         "settings": list(request.settings),
-        "router": scenario.router,
+        "router": instrumented(scenario.router, instrument),
+        "instrument": {**instrument.model_dump(), "role": instrument.role} if instrument else None,
         "checks": list(scenario.checks),
         "verbose": scenario.watch.verbose,
         "left_out": list(scenario.left_out),

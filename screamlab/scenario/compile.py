@@ -23,7 +23,13 @@ from screamlab.scenario.placement import Placement, Receiving, Sending
 from screamlab.scenario.plan import Plan, ReceiverStream
 from screamlab.scenario.streams import null_path, receivers, senders
 from screamlab.scenario.timeline import load_window, timeline
-from screamlab.scenario.workers import load_workers, observers, probe_workers, sip_workers
+from screamlab.scenario.workers import (
+    ROUTER_UNIT,
+    load_workers,
+    observers,
+    probe_workers,
+    sip_workers,
+)
 
 
 class Topology(TypedDict):
@@ -87,6 +93,8 @@ def compile_scenario(
         )
         if host.name in capturing:
             watching.append(capturing[host.name])
+        if host is router and scenario.instrument:
+            watching += scenario.instrument.workers(phases, ROUTER_UNIT)
         breaking = workers_of_point(host.name, impaired)
         plans[host.name] = Plan(
             run_id=run_id,

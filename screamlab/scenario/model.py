@@ -15,6 +15,7 @@ from screamlab.impair.profile import find_profile, load_profile
 from screamlab.judge.checks import validate_check
 from screamlab.paths import PROFILES
 from screamlab.scenario.clients import KINDS, Client, Speaks
+from screamlab.scenario.instrument import Instrument, instrumented
 from screamlab.scenario.override import override
 from screamlab.scenario.plan import Codec, PhaseKind
 from screamlab.scenario.scale import at_scale
@@ -161,6 +162,7 @@ class Scenario(_Strict):
     hosts: Hosts = Hosts()
     router: dict[str, Any] = Field(default={}, description="laid over the role's `router`")
     left_out: tuple[str, ...] = Field(default=(), description="checks not asked; never in the file")
+    instrument: Instrument | None = Field(default=None, description="a tool the router runs under")
     phases: tuple[PhaseSpec, ...] = Field(min_length=1)
     senders: tuple[SenderGroup, ...] = ()
     receivers: tuple[ReceiverGroup, ...] = ()
@@ -215,6 +217,7 @@ def _known_keys(loc: tuple[str | int, ...]) -> str:
         "devices": DeviceGroup,
         "churn": ChurnGroup,
         "impairments": ImpairmentSpec,
+        "instrument": Instrument,
         "watch": Watch,
         "capture": Capture,
     }
@@ -245,6 +248,7 @@ def _validate_across(scenario: Scenario, source: Source) -> None:
             )
     _validate_impairments(scenario, source)
     _validate_churn(scenario, source)
+    _validate_instrument(scenario, source)
     for at, check in enumerate(scenario.checks):
         try:
             validate_check(check)
@@ -285,6 +289,18 @@ def _validate_churn(scenario: Scenario, source: Source) -> None:
             raise source.error(("churn", at, "hears"), message)
         if not 0 < group.hold_seconds[0] <= group.hold_seconds[1]:
             raise source.error(("churn", at, "hold_seconds"), "is not [least, most] above zero")
+
+
+def _validate_instrument(scenario: Scenario, source: Source) -> None:
+    if scenario.instrument is None:
+        return
+    try:
+        instrumented(scenario.router, scenario.instrument)
+    except ValueError as error:
+        raise source.error(("instrument",), str(error)) from error
+    begins = scenario.instrument.from_phase
+    if begins is not None and begins not in {phase.name for phase in scenario.phases}:
+        raise source.error(("instrument", "from_phase"), f"there is no phase '{begins}'")
 
 
 def _sipp_xml(scenario: Scenario, source: Source) -> dict[str, str]:

@@ -1,0 +1,55 @@
+"""Worker of the agent: tells the launcher in the router's process when to look at its memory."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from screamlab.agent.context import WorkerContext
+from screamlab.errors import InfraError
+from screamlab.evidence.spool import iter_lines
+from screamlab.observe.memory_launcher.main import SIGNAL
+from screamlab.router.service import SystemdService
+
+_POLL_S = 0.2
+
+
+def run(spec: dict[str, Any], context: WorkerContext) -> None:
+    """Signal the unit `spec["unit"]` at every time of `at_s`, and wait for what it then writes.
+
+    Events on ``python``: ``memory.asked`` with the process, and after the last, ``memory.told``
+    with the seconds it took, or ``memory.missing`` with the reason.
+    """
+    service = SystemdService(spec["unit"])
+    snapshots = Path(spec["snapshots"])
+    for at_s in spec["at_s"]:
+        if not context.sleep_until(at_s):
+            return
+        try:
+            pid = service.pid()
+            if pid is None:
+                raise InfraError(f"{service.unit} has no process")
+            if not snapshots.exists():
+                raise InfraError(f"{service.unit} was not started by the launcher")
+            os.kill(pid, SIGNAL)
+        except (InfraError, OSError) as error:
+            context.spool.event("memory.missing", "python", reason=str(error))
+            return
+        context.spool.event("memory.asked", "python", pid=pid)
+    _await_look(snapshots, context)
+
+
+def _await_look(snapshots: Path, context: WorkerContext) -> None:
+    """Until the launcher has looked closer, or failed to, the run's evidence is not whole."""
+    asked_s = time.time()
+    while context.now_s() < context.to_s:
+        told = [line for line in iter_lines(snapshots) if line and line["t"] >= asked_s]
+        if any(line["kind"] in ("look", "error") for line in told):
+            context.spool.event("memory.told", "python", took_s=round(time.time() - asked_s, 3))
+            return
+        if context.stopping.wait(_POLL_S):
+            return
+    reason = "it has not answered by the end of the run"
+    context.spool.event("memory.missing", "python", reason=reason)

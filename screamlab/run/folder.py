@@ -53,13 +53,11 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
     run_id = request.run_id or new_run_id(scenario)
     seed = request.seed if request.seed is not None else time.time_ns() % 2**31
     compiled = compile_scenario(scenario, hosts, run_id=run_id, seed=seed)
-    instrument = scenario.instrument
     told = {
         "title": scenario.title,
         "test_plan": scenario.test_plan,
         "settings": list(request.settings),
-        "router": instrumented(scenario.router, instrument),
-        "instrument": {**instrument.model_dump(), "role": instrument.role} if instrument else None,
+        **_router(scenario),
         "checks": list(scenario.checks),
         "topology": compiled.topology,
         "registrar": compiled.registrar,
@@ -68,6 +66,15 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
     shutil.copyfile(request.scenario_file, runs / run_id / "scenario.yml")
     _point_latest(runs, run_id)
     return record
+
+
+def _router(scenario: Scenario) -> dict[str, Any]:
+    """What the router gets in this run, and the tool it runs under, if any."""
+    tool = scenario.instrument
+    if tool is None:
+        return {"router": scenario.router}
+    instrument = {**tool.model_dump(), "role": tool.role}
+    return {"router": instrumented(scenario.router, tool), "instrument": instrument}
 
 
 def make_folder(

@@ -1,4 +1,4 @@
-"""A profiler of Python memory in the section `instrument`: what it makes of the router's start and of the plan."""
+"""A profiler of Python memory: what it makes of the router's start and of the plan."""
 
 from __future__ import annotations
 

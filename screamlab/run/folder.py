@@ -53,13 +53,11 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
     run_id = request.run_id or new_run_id(scenario)
     seed = request.seed if request.seed is not None else time.time_ns() % 2**31
     compiled = compile_scenario(scenario, hosts, run_id=run_id, seed=seed)
-    instrument = scenario.instrument
     told = {
         "title": scenario.title,
         "test_plan": scenario.test_plan,
         "settings": list(request.settings),
-        "router": instrumented(scenario.router, instrument),
-        "instrument": {**instrument.model_dump(), "role": instrument.role} if instrument else None,
+        **_router(scenario),
         "checks": list(scenario.checks),
         "verbose": scenario.watch.verbose,
         "left_out": list(scenario.left_out),
@@ -80,6 +78,15 @@ def captured(plans: Mapping[str, Plan]) -> list[str]:
         for name, plan in plans.items()
         if any(worker.kind == "capture" and worker.spec["keep"] for worker in plan.workers)
     ]
+
+
+def _router(scenario: Scenario) -> dict[str, Any]:
+    """What the router gets in this run, and the tool it runs under, if any."""
+    tool = scenario.instrument
+    if tool is None:
+        return {"router": scenario.router}
+    instrument = {**tool.model_dump(), "role": tool.role}
+    return {"router": instrumented(scenario.router, tool), "instrument": instrument}
 
 
 def make_folder(

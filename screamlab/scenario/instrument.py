@@ -14,13 +14,11 @@ from screamlab.scenario.python_memory import PythonMemory
 Instrument = PythonMemory
 
 
-def instrumented(router: Mapping[str, Any], instrument: Instrument | None) -> dict[str, Any]:
+def instrumented(router: Mapping[str, Any], instrument: Instrument) -> dict[str, Any]:
     """A scenario's `router` with what its tool needs.
 
     ValueError when the lab could not have the router run under anything.
     """
-    if instrument is None:
-        return dict(router)
     keys = instrument.router_keys()
     if taken := sorted(keys.keys() & router.keys()):
         raise ValueError(f"router.{taken[0]} and instrument exclude each other")

@@ -1,4 +1,4 @@
-"""The section `instrument`: what it makes of the router's start and of the plan."""
+"""A profiler of Python memory: what it makes of the router's start and of the plan."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from screamlab.inventory import Host, host_from_vars
 from screamlab.paths import SCENARIOS
 from screamlab.run.folder import Request, plan_run
 from screamlab.scenario.model import Scenario, load_scenario
+from screamlab.scenario.timeline import timeline
 
 FILE = SCENARIOS / "tc-stability-002.yml"
 
@@ -61,20 +62,14 @@ def test_the_plan_asks_for_snapshots_from_the_phase_on_and_for_a_look_when_the_h
     plans = {file.stem: file.read_text() for file in (tmp_path / "r" / "plans").glob("*.json")}
     assert [name for name, text in plans.items() if "python_memory" in text] == ["router1"]
     assert scenario.instrument is not None
-    (worker,) = scenario.instrument.workers(_phases(scenario), "x.service")
+    (worker,) = scenario.instrument.workers(timeline(scenario), "x.service")
     assert worker.spec["at_s"] == [begins["watched"], begins["drain"]]
     assert worker.to_s == at_s
 
 
-def _phases(scenario: Scenario) -> Any:
-    from screamlab.scenario.timeline import timeline
-
-    return timeline(scenario)
-
-
 def test_a_run_without_a_tool_is_as_it_always_was(tmp_path: Path) -> None:
     record = planned(tmp_path, "instrument=null")
-    assert record["router"] == {} and record["instrument"] is None
+    assert record["router"] == {} and "instrument" not in record
     assert "python_memory" not in (tmp_path / "r" / "plans" / "router1.json").read_text()
 
 

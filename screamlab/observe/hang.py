@@ -1,7 +1,8 @@
 """A router that hangs: the stacks of all its threads, taken before anybody can end it.
 
 py-spy tells what every Python thread does, gdb(1) what every thread does in the engine. Both read
-the process from outside; neither needs it to move, and both let go of it when they end or die.
+the process from outside; neither needs it to move, and both let go of it when they end or die. A
+process under Valgrind tells by itself, asked by vgdb.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ GDB = Tool(
     ),
 )
 TOOLS = (PY_SPY, GDB)
+# Of a process under Valgrind these would see Valgrind alone.
+VGDB = Tool("vgdb", ("--pid={pid}", "v.info", "scheduler"))
 
 
 def stacks(pid: int, directory: Path, stamp: str) -> dict[str, Any]:
@@ -73,7 +76,7 @@ def stacks(pid: int, directory: Path, stamp: str) -> dict[str, Any]:
     """
     files: list[str] = []
     errors: list[str] = []
-    for tool in TOOLS:
+    for tool in _tools(pid):
         file = directory / f"stacks-{tool.name}-{stamp}.txt"
         error = _take(tool, pid, file)
         if error:
@@ -81,6 +84,14 @@ def stacks(pid: int, directory: Path, stamp: str) -> dict[str, Any]:
         if file.exists():
             files.append(file.name)
     return {"files": files, **({"error": "; ".join(errors)} if errors else {})}
+
+
+def _tools(pid: int) -> tuple[Tool, ...]:
+    """Those that can look into a process."""
+    with contextlib.suppress(OSError):
+        if "/valgrind/" in os.readlink(f"/proc/{pid}/exe"):
+            return (VGDB,)
+    return TOOLS
 
 
 def _take(tool: Tool, pid: int, file: Path) -> str:

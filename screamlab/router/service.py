@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import psutil
 
@@ -27,6 +28,10 @@ class SystemdService:
         """Restart the unit and wait until systemd calls it started."""
         _systemctl("restart", self.unit)
 
+    def ask_to_stop(self) -> None:
+        """Begin to stop the unit, by its KillSignal=, and do not wait for it."""
+        _systemctl("stop", "--no-block", self.unit)
+
     def _show(self, name: str) -> str:
         return _systemctl("show", f"--property={name}", "--value", self.unit).strip()
 
@@ -35,11 +40,13 @@ def running_version(pid: int) -> str | None:
     """The release of ScreamRouter that a process runs, asked of its own Python; None if unknown."""
     ask = "from importlib.metadata import version; print(version('screamrouter'))"
     try:
-        python = psutil.Process(pid).cmdline()[0]
+        words = psutil.Process(pid).cmdline()
+        # A tool that it runs under has its own words before.
+        python = next(word for word in words if Path(word).name.startswith("python"))
         done = subprocess.run(
             [python, "-c", ask], capture_output=True, text=True, check=False, timeout=30
         )
-    except (psutil.Error, OSError, IndexError, subprocess.TimeoutExpired):
+    except (psutil.Error, OSError, StopIteration, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
 

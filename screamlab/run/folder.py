@@ -17,10 +17,13 @@ from typing import Any
 
 from screamlab import __version__
 from screamlab.errors import BadInput
+from screamlab.evidence.valgrind_report import BASELINE_FILE, read_report, save_report
+from screamlab.evidence.valgrind_stack import Objects
 from screamlab.inventory import Host
 from screamlab.paths import RUNS
 from screamlab.run.clocks import measure_clocks
 from screamlab.scenario.compile import compile_scenario
+from screamlab.scenario.instrument import instrumented
 from screamlab.scenario.model import Scenario, load_scenario
 from screamlab.scenario.plan import Plan
 
@@ -56,15 +59,30 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
         "title": scenario.title,
         "test_plan": scenario.test_plan,
         "settings": list(request.settings),
-        "router": scenario.router,
+        **_router(scenario),
         "checks": list(scenario.checks),
         "topology": compiled.topology,
         "registrar": compiled.registrar,
     }
     record = make_folder(runs, compiled.plans, hosts, told)
     shutil.copyfile(request.scenario_file, runs / run_id / "scenario.yml")
+    if scenario.instrument and scenario.instrument.baseline:
+        baseline = read_report(
+            request.scenario_file.parent / scenario.instrument.baseline, Objects()
+        )
+        save_report(baseline, runs / run_id / BASELINE_FILE)
     _point_latest(runs, run_id)
     return record
+
+
+def _router(scenario: Scenario) -> dict[str, Any]:
+    """What the router gets in this run, and the tool it runs under, if any."""
+    if scenario.instrument is None:
+        return {"router": scenario.router}
+    return {
+        "router": instrumented(scenario.router, scenario.instrument),
+        "instrument": scenario.instrument.model_dump() | {"output": scenario.instrument.output},
+    }
 
 
 def make_folder(

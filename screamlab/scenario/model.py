@@ -10,11 +10,14 @@ from xml.etree import ElementTree
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from screamlab.errors import BadInput
+from screamlab.evidence.valgrind_report import read_report
+from screamlab.evidence.valgrind_stack import Objects
 from screamlab.impair.condition import Schedule
 from screamlab.impair.profile import find_profile, load_profile
 from screamlab.judge.checks import validate_check
 from screamlab.paths import PROFILES
 from screamlab.scenario.clients import KINDS, Client, Speaks
+from screamlab.scenario.instrument import Instrument, instrumented
 from screamlab.scenario.override import override
 from screamlab.scenario.plan import Codec, PhaseKind
 from screamlab.scenario.scale import at_scale
@@ -139,6 +142,7 @@ class Scenario(_Strict):
     scale: str = Field(description="the scale this was read at; never in the file")
     hosts: Hosts = Hosts()
     router: dict[str, Any] = Field(default={}, description="laid over the role's `router`")
+    instrument: Instrument | None = Field(default=None, description="a tool the router runs under")
     phases: tuple[PhaseSpec, ...] = Field(min_length=1)
     senders: tuple[SenderGroup, ...] = ()
     receivers: tuple[ReceiverGroup, ...] = ()
@@ -181,6 +185,7 @@ def find_scenario(name: str, folder: Path) -> Path:
 def _known_keys(loc: tuple[str | int, ...]) -> str:
     models: dict[str, type[BaseModel]] = {
         "hosts": Hosts,
+        "instrument": Instrument,
         "phases": PhaseSpec,
         "senders": SenderGroup,
         "receivers": ReceiverGroup,
@@ -216,6 +221,7 @@ def _validate_across(scenario: Scenario, source: Source) -> None:
             )
     _validate_impairments(scenario, source)
     _validate_churn(scenario, source)
+    _validate_instrument(scenario, source)
     for at, check in enumerate(scenario.checks):
         try:
             validate_check(check)
@@ -256,6 +262,17 @@ def _validate_churn(scenario: Scenario, source: Source) -> None:
             raise source.error(("churn", at, "hears"), message)
         if not 0 < group.hold_seconds[0] <= group.hold_seconds[1]:
             raise source.error(("churn", at, "hold_seconds"), "is not [least, most] above zero")
+
+
+def _validate_instrument(scenario: Scenario, source: Source) -> None:
+    if scenario.instrument is None:
+        return
+    try:
+        instrumented(scenario.router, scenario.instrument)
+        if scenario.instrument.baseline is not None:
+            read_report(source.path.parent / scenario.instrument.baseline, Objects())
+    except (ValueError, BadInput) as error:
+        raise source.error(("instrument",), str(error)) from error
 
 
 def _sipp_xml(scenario: Scenario, source: Source) -> dict[str, str]:

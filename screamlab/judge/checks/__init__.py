@@ -11,6 +11,7 @@ from screamlab.judge.checks import (
     net,
     recovery,
     router,
+    valgrind,
 )
 from screamlab.judge.registry import CHECKS, parse_check, validate_check, validate_checks
 
@@ -29,4 +30,5 @@ __all__ = [
     "router",
     "validate_check",
     "validate_checks",
+    "valgrind",
 ]

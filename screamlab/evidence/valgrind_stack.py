@@ -32,7 +32,7 @@ class Objects:
     """Globs of the object files of each owner, asked in this order; what none matches is system."""
 
     engine: tuple[str, ...] = ("*/screamrouter_audio_engine*.so*",)
-    libraries: tuple[str, ...] = ("*/screamrouter.libs/*", "*/screamrouter/*.so*")
+    libraries: tuple[str, ...] = ("*-packages/screamrouter.libs/*", "*-packages/screamrouter/*.so*")
     python: tuple[str, ...] = (
         "*/python3*",
         "*/libpython3*",

@@ -70,6 +70,12 @@ def _clients() -> Figures:
     }
 
 
+def _valgrind() -> Figures:
+    from screamlab.evidence.valgrind_bench import measure
+
+    return dict(measure())
+
+
 def _main_job() -> Figures:
     """Wall time of ``make lab`` over the scenario's own length, from the newest such run."""
     from screamlab.run.folder import newest_wall_time
@@ -88,6 +94,7 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "sampler": _sampler,
     "main-job": _main_job,
     "clients": _clients,
+    "valgrind": _valgrind,
 }
-# Takes a quarter of an hour, runs a lab, and rewrites costs.yml.
-ASKED_FOR = {"clients"}
+# One takes a quarter of an hour, runs a lab and rewrites costs.yml, the other writes a gigabyte.
+ASKED_FOR = {"clients", "valgrind"}

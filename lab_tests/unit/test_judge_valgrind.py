@@ -158,6 +158,7 @@ def test_a_stack_is_of_the_innermost_that_is_not_the_systems() -> None:
         ("sr::(anonymous namespace)::f(int)", "sr::anonymous::f"),
         ("sr::run()::{lambda()#1}::operator()() const", "sr::run::{lambda#1}::call"),
         ("operator new(unsigned long)", "operator_new"),
+        ("sr::add(int) [clone .isra.0]", "sr::add"),
         ("main", "main"),
     ],
 )

@@ -63,7 +63,7 @@ class Group:
     @property
     def name(self) -> str:
         """By this a stack is known in another report too."""
-        return "\n".join((self.kind, self.owner, *map(place, self.stack)))
+        return "\n".join((self.kind, *(map(place, self.stack) if self.stack else (self.owner,))))
 
 
 @dataclass

@@ -21,10 +21,10 @@ OWNERS: tuple[Owner, ...] = get_args(Owner)
 # Valgrind's own replacements of malloc and others.
 _TOOL = "vgpreload_"
 # A library's templates are compiled into whoever uses them and say nothing about who that is.
-_TEMPLATES = re.compile(r"(?:\w+ )?(?:std|__gnu_cxx|boost)::")
+_TEMPLATES = re.compile(r"(?:\w+ )?(?:std|__gnu_cxx|boost|pybind11)::")
 _UNKNOWN = "???"
 _CPP = re.compile(r"\.(cc|cpp|cxx|h|hh|hpp|hxx|ipp|tcc)$")
-_BRACKETS = re.compile(r"<[^<>()]*>|\([^<>()]*\)")
+_BRACKETS = re.compile(r" \[clone [^\]]*\]|<[^<>()]*>|\([^<>()]*\)")
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,12 @@ def _leak() -> Figures:
     return measure_all()
 
 
+def _valgrind() -> Figures:
+    from screamlab.evidence.valgrind_bench import measure
+
+    return dict(measure())
+
+
 def _main_job() -> Figures:
     """Wall time of ``make lab`` over the scenario's own length, from the newest such run."""
     from screamlab.run.folder import newest_wall_time
@@ -95,7 +101,8 @@ MEASUREMENTS: dict[str, Callable[[], Figures]] = {
     "main-job": _main_job,
     "clients": _clients,
     "leak": _leak,
+    "valgrind": _valgrind,
 }
-# Each takes a quarter of an hour; clients runs a lab and rewrites costs.yml, leak rewrites
-# docs/leak-calibration.md.
-ASKED_FOR = {"clients", "leak"}
+# Each takes minutes: clients runs a lab and rewrites costs.yml, leak rewrites
+# docs/leak-calibration.md, valgrind writes a gigabyte.
+ASKED_FOR = {"clients", "leak", "valgrind"}

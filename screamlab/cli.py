@@ -99,12 +99,23 @@ def _parser() -> argparse.ArgumentParser:
     fit_command.add_arguments(fit)
     _inventory_options(fit)
     fit.set_defaults(command=_fit)
+    valgrind = commands.add_parser("valgrind", help="read reports of Valgrind's tools by hand")
+    option = valgrind.add_argument
+    option("files", nargs="+", type=Path, metavar="FILE", help="what a tool wrote, as XML or not")
+    option("--baseline", type=Path, metavar="FILE", help="show what is new, gone or grown since")
+    option("--engine", action="append", metavar="GLOB",
+           help="object files that are the engine (default: the router's)")  # fmt: skip
+    option("--owner", choices=("engine", "libraries", "python", "system"),
+           help="only what belongs to this one")  # fmt: skip
+    option("--most", type=int, default=20, metavar="N", help="stacks to show (default: 20)")
+    option("--save", type=Path, metavar="FILE", help="write the report, grouped, as a baseline")
+    valgrind.set_defaults(command=_valgrind)
     bench = commands.add_parser("bench", help="measure the lab's own tools against their peers")
     bench.add_argument(
         "what",
         nargs="*",
         help="senders, oracle, sampler, main-job (default: these); clients refreshes costs.yml, "
-        "leak docs/leak-calibration.md",
+        "leak docs/leak-calibration.md, valgrind reads a gigabyte",
     )
     bench.set_defaults(command=_bench)
     agent = commands.add_parser("agent", help="on a host: carry out its plan")
@@ -333,6 +344,14 @@ def _replay(options: argparse.Namespace) -> Path:
         verdict = run_and_judge(asked, options.inventory, variables, console)
     _show_verdict(verdict, paths.RUNS / run_id, console)
     return paths.RUNS / run_id
+
+
+def _valgrind(options: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from screamlab.judge.valgrind_command import run
+
+    return run(options, Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS))
 
 
 def _bench(options: argparse.Namespace) -> int:

@@ -144,7 +144,8 @@ def test_what_was_not_given_as_asked_is_found(shared: CanaryRun, name: str) -> N
 
 
 def test_a_mismatch_makes_the_run_invalid_and_never_failed(run: CanaryRun) -> None:
-    run.meta["checks"] = [{"id": check_id} for check_id in CHECKS if check_id != "router.starts"]
+    in_files = ("router.starts", "valgrind.")
+    run.meta["checks"] = [{"id": one} for one in CHECKS if not one.startswith(in_files)]
     break_network(run, "client1", "client2", both(loss=lost(2)), both(loss=lost(6)))
     verdict = judge(Run(run), ())
 

@@ -195,6 +195,11 @@ class Run:
             flags=built.get("flags") or (),
         )
 
+    @property
+    def slowdown(self) -> float:
+        """How many times slower a tool made the router, 1 where it ran plain."""
+        return float(self.meta.get("slowdown") or 1.0)
+
     @cached_property
     def infra(self) -> str | None:
         """Why the run could not be carried out, when whoever ran it said so."""

@@ -1,12 +1,14 @@
 """A router that hangs: the stacks of all its threads, taken before anybody can end it.
 
 py-spy tells what every Python thread does, gdb(1) what every thread does in the engine. Both read
-the process from outside; neither needs it to move, and both let go of it when they end or die.
+the process from outside; neither needs it to move, and both let go of it when they end or die. A
+process under Valgrind tells by itself, asked by vgdb.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from screamlab.agent.context import WorkerContext
-from screamlab.observe.tools import GDB, PY_SPY
+from screamlab.observe.tools import GDB, PY_SPY, VGDB, Tool
 
 HANG_S = 8.0
 """The API must not have answered, or its counters not moved, for this long."""
@@ -32,7 +34,7 @@ def stacks(pid: int, directory: Path, stamp: str) -> dict[str, Any]:
     """
     files: list[str] = []
     errors: list[str] = []
-    for tool in TOOLS:
+    for tool in _tools(pid):
         file = directory / f"stacks-{tool.name}-{stamp}.txt"
         error = tool.take(file, pid=pid)
         if error:
@@ -40,6 +42,14 @@ def stacks(pid: int, directory: Path, stamp: str) -> dict[str, Any]:
         if file.exists():
             files.append(file.name)
     return {"files": files, **({"error": "; ".join(errors)} if errors else {})}
+
+
+def _tools(pid: int) -> tuple[Tool, ...]:
+    """Those that can look into a process."""
+    with contextlib.suppress(OSError):
+        if "/valgrind/" in os.readlink(f"/proc/{pid}/exe"):
+            return (VGDB,)
+    return TOOLS
 
 
 class HangWatch:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from screamlab.agent.context import WorkerContext
-from screamlab.observe.hang import HangWatch
+from screamlab.observe.hang import HANG_S, HangWatch
 from screamlab.router.client import Json, RouterAnswerInvalid, RouterClient, RouterError
 from screamlab.router.service import SystemdService
 from screamlab.router.topology import PREFIX
@@ -18,10 +18,14 @@ from screamlab.router.topology import PREFIX
 _BUFFER_FIGURES = ("size", "depth_ms")
 _REPEAT_ERROR_S = 60.0
 _STANDSTILL_S = 5.0
+# An agent's workers have 30 s to end after their time.
+_LONGEST_POLL_S = 25.0
 
 
 def run(spec: dict[str, Any], context: WorkerContext) -> None:
     """Poll `spec["url"]` every `interval_s` until the worker's window ends.
+
+    Where the router runs under a tool, all patience is `slowdown` times as long.
 
     Series: `router` (`api_latency_ms`, `api_ok`, global counters), `router/stream/<address>`,
     `router/source/<address>/<sink>` (one per route), `router/sink/<name>`. Events:
@@ -30,10 +34,12 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
     """
     interval_s = float(spec.get("interval_s", 1.0))
     outages = Outages(context)
-    freshness = Freshness()
-    hang = HangWatch(context, SystemdService(spec["unit"]).pid)
+    slowdown = float(spec.get("slowdown", 1.0))
+    freshness = Freshness(_STANDSTILL_S * slowdown)
+    hang = HangWatch(context, SystemdService(spec["unit"]).pid, after_s=HANG_S * slowdown)
     at_s = context.from_s
-    with RouterClient(spec["url"], timeout_s=float(spec.get("timeout_s", 5.0))) as client:
+    timeout_s = min(float(spec.get("timeout_s", 5.0)) * slowdown, _LONGEST_POLL_S)
+    with RouterClient(spec["url"], timeout_s=timeout_s) as client:
         while at_s < context.to_s and context.sleep_until(at_s):
             _poll(client, freshness, outages, hang, context)
             at_s += interval_s
@@ -102,11 +108,12 @@ class Outages:
 
 @dataclass
 class Freshness:
-    """Sees counters that a blocked engine no longer updates or has dropped altogether.
+    """Sees counters that a blocked engine has not updated for `after_s` or has dropped altogether.
 
     A thread of the engine collects the counters; the API hands out what that thread left last.
     """
 
+    after_s: float = _STANDSTILL_S
     _last: Json = field(default_factory=dict)
     _changed_at: float = 0.0
 
@@ -119,7 +126,7 @@ class Freshness:
             raise RouterAnswerInvalid("/api/stats has turned empty")
         if stats != self._last:
             self._last, self._changed_at = stats, now
-        elif _audio_flows(stats) and now - self._changed_at >= _STANDSTILL_S:
+        elif _audio_flows(stats) and now - self._changed_at >= self.after_s:
             raise RouterAnswerInvalid("/api/stats stands still while audio arrives")
 
 

@@ -75,3 +75,5 @@ class Tool:
 PY_SPY = Tool("py-spy", ("dump", "--nonblocking", "--pid", "{pid}"))
 GDB = Tool("gdb", (*_GDB, "-p", "{pid}", *_STACKS))
 GDB_OF_CORE = Tool("gdb", (*_GDB, *_BUILD_IDS, *_STACKS, "{executable}", "{core}"))
+# Of a process under Valgrind the others would see Valgrind alone.
+VGDB = Tool("vgdb", ("--pid={pid}", "v.info", "scheduler"))

@@ -22,6 +22,7 @@ from screamlab.judge.known_issues import KnownIssue
 from screamlab.judge.model import STATUSES, CheckResult, Status, Verdict
 from screamlab.judge.noise import floors
 from screamlab.judge.view import Run
+from screamlab.report import valgrind
 from screamlab.report.charts import charts
 from screamlab.report.clients import listeners, pictures, response_times, sip_failures
 from screamlab.report.crashes import crash_groups, down_s
@@ -56,6 +57,7 @@ class Group:
 def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str:
     """The report as one self-contained page."""
     drawn = [*charts(run), *filter(None, [python_chart(run)])]
+    valgrind_told = valgrind.told(run)
     data = {
         "phases": [phase.model_dump(include={"name", "kind", "from_s", "to_s"})
                    for phase in run.phases],
@@ -85,6 +87,8 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         down_s=down_s(run),
         hangs=hangs(run),
         logs=logs(run),
+        valgrind=valgrind_told,
+        valgrind_flame=Markup(_embedded(valgrind_told.flame if valgrind_told else None)),
         response_times=response_times(run),
         sip_failures=sip_failures(run),
         listeners=listeners(run),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import psutil
 
@@ -47,11 +48,13 @@ def running_version(pid: int) -> str | None:
     """The release of ScreamRouter that a process runs, asked of its own Python; None if unknown."""
     ask = "from importlib.metadata import version; print(version('screamrouter'))"
     try:
-        python = psutil.Process(pid).cmdline()[0]
+        words = psutil.Process(pid).cmdline()
+        # A tool that it runs under has its own words before.
+        python = next(word for word in words if Path(word).name.startswith("python"))
         done = subprocess.run(
             [python, "-c", ask], capture_output=True, text=True, check=False, timeout=30
         )
-    except (psutil.Error, OSError, IndexError, subprocess.TimeoutExpired):
+    except (psutil.Error, OSError, StopIteration, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() or None
 

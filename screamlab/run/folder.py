@@ -17,6 +17,8 @@ from typing import Any
 
 from screamlab import __version__
 from screamlab.errors import BadInput
+from screamlab.evidence.valgrind_report import BASELINE_FILE, read_report, save_report
+from screamlab.evidence.valgrind_stack import Objects
 from screamlab.inventory import Host
 from screamlab.paths import RUNS
 from screamlab.run.clocks import measure_clocks
@@ -24,6 +26,7 @@ from screamlab.scenario.compile import compile_scenario
 from screamlab.scenario.instrument import instrumented
 from screamlab.scenario.model import Scenario, load_scenario
 from screamlab.scenario.plan import Plan
+from screamlab.scenario.valgrind import Valgrind
 
 RUN_FILE = "run.json"
 
@@ -67,6 +70,9 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
     }
     record = make_folder(runs, compiled.plans, hosts, told)
     shutil.copyfile(request.scenario_file, runs / run_id / "scenario.yml")
+    if isinstance(scenario.instrument, Valgrind) and scenario.instrument.baseline:
+        file = request.scenario_file.parent / scenario.instrument.baseline
+        save_report(read_report(file, Objects()), runs / run_id / BASELINE_FILE)
     _point_latest(runs, run_id)
     return record
 
@@ -85,8 +91,7 @@ def _router(scenario: Scenario) -> dict[str, Any]:
     tool = scenario.instrument
     if tool is None:
         return {"router": scenario.router}
-    instrument = {**tool.model_dump(), "role": tool.role}
-    return {"router": instrumented(scenario.router, tool), "instrument": instrument}
+    return {"router": instrumented(scenario.router, tool), "instrument": tool.told()}
 
 
 def make_folder(

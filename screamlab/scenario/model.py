@@ -15,7 +15,7 @@ from screamlab.impair.profile import find_profile, load_profile
 from screamlab.judge.checks import validate_check
 from screamlab.paths import PROFILES
 from screamlab.scenario.clients import KINDS, Client, Speaks
-from screamlab.scenario.instrument import Instrument, instrumented
+from screamlab.scenario.instrument import TOOLS, Instrument, instrumented
 from screamlab.scenario.override import override
 from screamlab.scenario.plan import Codec, PhaseKind
 from screamlab.scenario.scale import at_scale
@@ -191,7 +191,9 @@ def load_scenario(path: Path, scale: str, settings: Iterable[str] = ()) -> Scena
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = f"there is no such key; known here: {_known_keys(first['loc'])}"
-        raise scaled.error(first["loc"], message) from error
+        # A tool's name in the path says which of the models was meant; it is no key of the file.
+        where = tuple(part for part in first["loc"] if part not in TOOLS)
+        raise scaled.error(where, message) from error
     _validate_across(scenario, scaled)
     found = {"schedules": _schedules(scenario, scaled), "sipp_xml": _sipp_xml(scenario, scaled)}
     if scenario.watch.verbose:
@@ -211,13 +213,13 @@ def find_scenario(name: str, folder: Path) -> Path:
 def _known_keys(loc: tuple[str | int, ...]) -> str:
     models: dict[str, type[BaseModel]] = {
         "hosts": Hosts,
+        **TOOLS,
         "phases": PhaseSpec,
         "senders": SenderGroup,
         "receivers": ReceiverGroup,
         "devices": DeviceGroup,
         "churn": ChurnGroup,
         "impairments": ImpairmentSpec,
-        "instrument": Instrument,
         "watch": Watch,
         "capture": Capture,
     }
@@ -298,9 +300,10 @@ def _validate_instrument(scenario: Scenario, source: Source) -> None:
         instrumented(scenario.router, scenario.instrument)
     except ValueError as error:
         raise source.error(("instrument",), str(error)) from error
-    begins = scenario.instrument.from_phase
-    if begins is not None and begins not in {phase.name for phase in scenario.phases}:
-        raise source.error(("instrument", "from_phase"), f"there is no phase '{begins}'")
+    phases = [phase.name for phase in scenario.phases]
+    if mistake := scenario.instrument.mistake(phases, source.path.parent):
+        key, message = mistake
+        raise source.error(("instrument", key), message)
 
 
 def _sipp_xml(scenario: Scenario, source: Source) -> dict[str, str]:

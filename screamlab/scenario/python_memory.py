@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -53,6 +54,20 @@ class PythonMemory(BaseModel):
         }
         words = [f"--{name}={value}" for name, value in options.items()]
         return {"entry": [f"{PYTHON_MEMORY}/memory_launcher", *words, "-m", "screamrouter"]}
+
+    def router_defaults(self) -> dict[str, Any]:
+        """What it is laid over: nothing is to be otherwise."""
+        return {}
+
+    def told(self) -> dict[str, Any]:
+        """What ``run.json`` says of it."""
+        return {**self.model_dump(), "role": self.role}
+
+    def mistake(self, phases: Sequence[str], folder: Path) -> tuple[str, str] | None:
+        """A key that names what is not there, and what is wrong with it."""
+        if self.from_phase is None or self.from_phase in phases:
+            return None
+        return "from_phase", f"there is no phase '{self.from_phase}'"
 
     def workers(self, phases: Sequence[Phase], unit: str) -> list[Worker]:
         """Who tells the launcher to begin, and to look closer."""

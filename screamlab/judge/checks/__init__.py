@@ -15,6 +15,7 @@ from screamlab.judge.checks import (
     python,
     recovery,
     router,
+    valgrind,
     wire,
 )
 from screamlab.judge.registry import CHECKS, parse_check, validate_check, validate_checks
@@ -38,5 +39,6 @@ __all__ = [
     "router",
     "validate_check",
     "validate_checks",
+    "valgrind",
     "wire",
 ]

@@ -175,7 +175,10 @@ def _per_minute(counted: Samples, windows: Windows) -> float:
 
 
 class Hang(Params):
-    """How long the router's API or its counters may stand still while its process lives."""
+    """How long the router's API or its counters may stand still while its process lives.
+
+    Under a tool that makes it slower, as many times longer.
+    """
 
     max_seconds: float = Field(default=10.0, gt=0)
 
@@ -187,20 +190,21 @@ def hang(run: Run, params: Hang) -> list[CheckResult]:
     answered = run.series("router", "api_ok", run.router_host)
     if len(answered) < params.min_samples:
         return [grade.too_few("router", len(answered), "the API")]
+    limit_s = params.max_seconds * run.slowdown
     longest_s, since_s = _longest_silence(answered, _gone_s(run))
     looks = [event for event in run.events("router.hang") if event.fields.get("pid")]
     reason = f"it never stood still for more than {longest_s:.0f} s"
-    if longest_s > params.max_seconds or looks:
+    if longest_s > limit_s or looks:
         reason = f"it stood still for {longest_s:.0f} s from {run.when(since_s)} on"
     if looks:
         first = looks[0]
-        longest_s = max(longest_s, float(first.fields.get("silent_s", 0.0)), params.max_seconds + 1)
+        longest_s = max(longest_s, float(first.fields.get("silent_s", 0.0)), limit_s + 1)
         files = ", ".join(first.fields.get("files") or ()) or "none"
         reason = (
             f"it hung at {run.when(first.at_s)}: {first.fields.get('reason')}; "
             f"{len(looks)} times in all; stacks of its threads: {files}"
         )
-    return [grade.at_most("router", longest_s, params.max_seconds, "s", len(answered), reason)]
+    return [grade.at_most("router", longest_s, limit_s, "s", len(answered), reason)]
 
 
 def _gone_s(run: Run) -> float:

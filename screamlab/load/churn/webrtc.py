@@ -63,7 +63,9 @@ class _Session:
         self._router = churn.router
         self._limit_s = churn.limit_s
         self._sound = FirstSound()
-        self._session = _Listener(churn.router, self._sink, lane.address, self._sound)
+        self._session = _Listener(
+            churn.router, self._sink, lane.address, self._sound, limit_s=churn.limit_s
+        )
 
     async def open(self) -> Took:
         """From the offer to the first sound; `ice_ms` is until the connection stood."""

@@ -75,11 +75,20 @@ class _Inlet:
 class LightSession(Session):
     """A listener without a browser; what it decodes goes to `sound`, if to anybody.
 
-    `sink` is its name in the router.
+    `sink` is its name in the router. A router that is slow may be given more time, as `limit_s`.
     """
 
-    def __init__(self, router: str, sink: str, address: str, sound: Sound | None = None) -> None:
-        self._whep = whep.Whep(router, sink, address)
+    def __init__(
+        self,
+        router: str,
+        sink: str,
+        address: str,
+        sound: Sound | None = None,
+        *,
+        limit_s: float = 0.0,
+    ) -> None:
+        self._whep = whep.Whep(router, sink, address, max(whep.TIMEOUT_S, limit_s))
+        self._connect_s = max(whep.CONNECT_S, limit_s)
         self._sound = sound
         self._peer: RTCPeerConnection | None = None
         self._location: str | None = None
@@ -113,11 +122,13 @@ class LightSession(Session):
             answer = await asyncio.to_thread(self._whep.offer, peer.localDescription.sdp)
             self._location = answer.location
             await peer.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
-            await asyncio.wait_for(self._connect(peer, answer.location), whep.CONNECT_S)
+            await asyncio.wait_for(self._connect(peer, answer.location), self._connect_s)
         except TimeoutError:
             state = peer.iceConnectionState
             await self.end()
-            raise InfraError(f"no connection within {whep.CONNECT_S:g} s, ICE is {state}") from None
+            raise InfraError(
+                f"no connection within {self._connect_s:g} s, ICE is {state}"
+            ) from None
         except RouterError:
             await self.end()
             raise

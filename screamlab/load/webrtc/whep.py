@@ -32,7 +32,7 @@ CONNECT_S = 15.0
 """A listener without a connection by then has none."""
 
 POLL_S = 0.1
-_TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0
 _REFUSED = "Failed to create WebRTC session"
 
 
@@ -54,12 +54,13 @@ class Candidate(NamedTuple):
 class Whep:
     """Blocking calls for listeners of `sink` (a name in the router) who come from `address`.
 
-    Every call raises a `RouterError` in one sentence.
+    Every call raises a `RouterError` in one sentence; one that takes `timeout_s` is such an error.
     """
 
     router: str
     sink: str
     address: str
+    timeout_s: float = TIMEOUT_S
 
     @property
     def path(self) -> str:
@@ -133,7 +134,7 @@ class Whep:
             answer = connection.getresponse()
             said = answer.read()
         except TimeoutError as error:
-            raise RouterTimeout(f"{what} did not answer within {_TIMEOUT_S:g} s") from error
+            raise RouterTimeout(f"{what} did not answer within {self.timeout_s:g} s") from error
         except (OSError, http.client.HTTPException) as error:
             raise RouterUnreachable(f"{what} failed: {error or type(error).__name__}") from error
         finally:
@@ -147,7 +148,7 @@ class Whep:
         parts = urlsplit(self.router)
         host = parts.hostname or ""
         if parts.scheme == "http":
-            return http.client.HTTPConnection(host, parts.port, timeout=_TIMEOUT_S)
+            return http.client.HTTPConnection(host, parts.port, timeout=self.timeout_s)
         # The router makes its own certificate and the lab tells it nothing secret.
         tls = ssl._create_unverified_context()
-        return http.client.HTTPSConnection(host, parts.port, timeout=_TIMEOUT_S, context=tls)
+        return http.client.HTTPSConnection(host, parts.port, timeout=self.timeout_s, context=tls)

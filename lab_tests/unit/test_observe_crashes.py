@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import lzma
 import os
 import resource
@@ -23,7 +24,7 @@ from screamlab.evidence.spool import Spool, read_lines
 from screamlab.evidence.stacks import build_ids, crashed
 from screamlab.observe import core_keep, core_place, crash_watch
 from screamlab.observe.core_file import build_id, read_core
-from screamlab.observe.core_place import Files, file_glob
+from screamlab.observe.core_place import Files, file_glob, parse_entry
 from screamlab.observe.core_place import core_place as find_place
 from screamlab.observe.tools import GDB_OF_CORE
 
@@ -53,6 +54,7 @@ for line in sys.stdin:
     done = subprocess.run([sys.argv[1], line.strip()], stderr=subprocess.DEVNULL)
     print(done.returncode, flush=True)
 """
+DATA = Path(__file__).parents[1] / "data"
 
 pytestmark = [
     pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler"),
@@ -226,6 +228,16 @@ def test_a_pipe_of_somebody_elses_is_told_in_one_sentence(
     monkeypatch.setattr(core_place, "_KERNEL", kernel(tmp_path, apport))
     with pytest.raises(InfraError, match="hands cores to /usr/share/apport/apport, of which"):
         find_place(0.0)
+
+
+def test_what_systemd_coredump_tells_of_a_core() -> None:
+    found = parse_entry(json.loads((DATA / "coredump_entry.json").read_text()))
+    assert (found.core.pid, found.core.signal, found.core.executable) == (
+        260, "SIGSEGV", "/usr/bin/dash",
+    )  # fmt: skip
+    assert found.core.kin == {260, 240}
+    assert found.key == "COREDUMP_TIMESTAMP=1795699924000000 COREDUMP_PID=260"
+    assert found.t == 1795699924.0
 
 
 @pytest.mark.parametrize(

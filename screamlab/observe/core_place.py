@@ -23,6 +23,8 @@ from screamlab.observe.core_file import Core, read_core, signal_name
 _KERNEL = Path("/proc/sys/kernel")
 # systemd.journal-fields(7): the message with which systemd-coredump hands in a core.
 _MESSAGE_ID = "fc2e22bc6ee647b6b90729ab34a250b1"
+# Of /proc/PID/status: the parent, the process group and the session.
+_KIN = re.compile(r"^(?:PPid|NSpgid|NSsid):\s+(\d+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class Journal:
 
     def take(self, found: Found, target: Path) -> None:
         """See `Place.take`."""
-        command = ["coredumpctl", "--quiet", f"--output={target}", "dump", found.key]
+        command = ["coredumpctl", "--quiet", f"--output={target}", "dump", *found.key.split()]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise InfraError(f"coredumpctl: {done.stderr.strip() or done.returncode}")
@@ -162,16 +164,17 @@ class Journal:
 def parse_entry(fields: dict[str, Any]) -> Found:
     """A core as systemd-coredump tells of it in the journal (`journalctl --output=json`)."""
     pid = int(fields["COREDUMP_PID"])
-    main = re.search(r"^PPid:\s+(\d+)", str(fields.get("COREDUMP_PROC_STATUS", "")), re.MULTILINE)
+    status = str(fields.get("COREDUMP_PROC_STATUS", ""))
+    kin = {pid, *map(int, _KIN.findall(status))} - {0, 1}
     stamp = str(fields["COREDUMP_TIMESTAMP"])
     core = Core(
         pid=pid,
-        kin=frozenset({pid, *([int(main[1])] if main else [])} - {0, 1}),
+        kin=frozenset(kin),
         signal=signal_name(int(fields["COREDUMP_SIGNAL"])),
         command=str(fields.get("COREDUMP_CMDLINE", "")),
         executable=str(fields.get("COREDUMP_EXE", "")),
     )
-    return Found(core, int(stamp) / 1e6, f"COREDUMP_TIMESTAMP={stamp}")
+    return Found(core, int(stamp) / 1e6, f"COREDUMP_TIMESTAMP={stamp} COREDUMP_PID={pid}")
 
 
 def _is_dumping(pid: int) -> bool:

@@ -111,7 +111,7 @@ class Watched:
         return [e for e in read_lines(file).records if e["kind"] == kind] if file.exists() else []
 
     def wait_for(self, kind: str, count: int) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(self.events(kind)) < count:
             assert time.monotonic() < deadline, f"no {kind}"
             time.sleep(0.05)
@@ -146,6 +146,7 @@ def test_a_crash_is_found_with_function_line_build_id_and_signal(
     assert watched.events("core.canary")[0]["ok"], watched.events("core.canary")
     assert watched.crash(1) == -signal.SIGSEGV
     assert watched.crash(2) == -signal.SIGABRT
+    watched.wait_for("core.kept", 2)
     watched.end()
     found, kept = watched.events("core.found"), watched.events("core.kept")
     assert [event["signal"] for event in found] == ["SIGSEGV", "SIGABRT"]

@@ -14,6 +14,7 @@ from elftools.elf.elffile import ELFFile
 
 # Of struct elf_prstatus (linux/elfcore.h): three ints of siginfo, then pr_cursig.
 _CURSIG = struct.Struct("=12xH")
+_AT_PHDR = 3
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ def read_core(path: Path) -> Core | None:
     try:
         with path.open("rb") as file:
             notes = _notes(ELFFile(file))
-        process, files = notes["NT_PRPSINFO"], notes["NT_FILE"]
+        process = notes["NT_PRPSINFO"]
         (number,) = _CURSIG.unpack_from(notes["NT_PRSTATUS"])
+        executable = _executable(notes["NT_FILE"], notes["NT_AUXV"])
     except (OSError, ELFError, ConstructError, KeyError, ValueError, struct.error):
         return None
     return Core(
@@ -45,8 +47,7 @@ def read_core(path: Path) -> Core | None:
         kin=frozenset({process.pr_pid, process.pr_ppid, process.pr_pgrp, process.pr_sid} - {0, 1}),
         signal=signal_name(number),
         command=process.pr_psargs.rstrip(b"\0 ").decode(errors="replace"),
-        # The file that was executed is mapped below those it loaded.
-        executable=files.filename[0].decode(errors="replace") if files.filename else "",
+        executable=executable,
     )
 
 
@@ -66,6 +67,15 @@ def signal_name(number: int) -> str:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def _executable(files: Any, auxiliary: bytes) -> str:
+    """The file in whose mapping the program's headers lie (getauxval(3), AT_PHDR)."""
+    words = struct.unpack(f"={len(auxiliary) // 8}Q", auxiliary)
+    headers = dict(zip(words[::2], words[1::2], strict=True)).get(_AT_PHDR, 0)
+    mappings = zip(files.Elf_Nt_File_Entry, files.filename, strict=False)
+    inside = (name for at, name in mappings if at.vm_start <= headers < at.vm_end)
+    return next(inside, b"").decode(errors="replace")
 
 
 def _notes(core: ELFFile) -> dict[str, Any]:

@@ -168,13 +168,19 @@ def test_the_report_shows_phase_impairment_and_what_came_before(run: CanaryRun) 
     run.log(IMPAIRED_AT - 1, "about to mix")
     run.log(IMPAIRED_AT - 60, "long ago")
     run.log(IMPAIRED_AT + 0.1, "Fatal Python error: Aborted")
+    run.log(IMPAIRED_AT + 0.1, "Thread 0x7f01 (most recent call first):")
+    run.log(IMPAIRED_AT + 0.1, "Current thread 0x7f02 (most recent call first):")
     run.log(IMPAIRED_AT + 0.1, '  File "sip.py", line 7 in ring')
+    run.log(IMPAIRED_AT + 2, "a restarted router")
     run.event(IMPAIRED_AT - 2, "client1", "churn.cycle", "churn/rtp")
     (one,) = crash_groups(Run(run))
     assert one.when == "65.0 s (impaired)" and one.impaired[0].endswith("on client1")
     assert one.frames[0] == ("canary::run", "c.cpp:8")
     assert one.lines == ("64.0 s about to mix",)
-    assert one.python == ("Fatal Python error: Aborted", '  File "sip.py", line 7 in ring')
+    assert [line.partition(" (")[0] for line in one.python] == [
+        "Fatal Python error: Aborted", "Current thread 0x7f02", '  File "sip.py", line 7 in ring',
+        "Thread 0x7f01",
+    ]  # fmt: skip
     assert one.events[-1] == "63.0 s churn.cycle churn/rtp on client1"
     page = render_html(Run(run), judged(run), ())
     assert "1 × SIGABRT in canary::run (c.cpp:8)" in page and "about to mix" in page

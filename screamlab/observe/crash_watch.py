@@ -90,7 +90,7 @@ class CrashWatch:
             reason = self._why_not
             if self._place is not None:
                 try:
-                    prove(self._place, group.main_pid())
+                    self._take(prove(self._place, group.main_pid()))
                 except InfraError as error:
                     reason = str(error)
             where = self._place.name if self._place else ""
@@ -114,11 +114,7 @@ class CrashWatch:
             group.refresh()
         if self._place is None:
             return
-        for found in self._place.news({f for group in self._groups for f in group.folders}):
-            owner = next((group for group in self._groups if group.owns(found)), None)
-            # A canary that comes too late is none of theirs.
-            if owner is not None and _CANARY[-1] not in found.core.command:
-                self._tell(owner, found)
+        self._take(self._place.news({f for group in self._groups for f in group.folders}))
         for group in self._groups:
             group.looks += 1
 
@@ -136,6 +132,14 @@ class CrashWatch:
         for group in self._groups:
             counted = {"looks": group.looks, "found": group.found}
             self._context.spool.event("core.watched", group.subject, **counted)
+
+    def _take(self, news: list[Found]) -> None:
+        """Tell of those cores that are of watched processes."""
+        for found in news:
+            owner = next((group for group in self._groups if group.owns(found)), None)
+            # A canary that comes too late is none of theirs.
+            if owner is not None and _CANARY[-1] not in found.core.command:
+                self._tell(owner, found)
 
     def _tell(self, group: _Group, found: Found) -> None:
         core = found.core
@@ -202,11 +206,13 @@ class _Group:
         return not self._pids.isdisjoint(found.core.kin)
 
 
-def prove(place: Place, pid: int) -> None:
+def prove(place: Place, pid: int) -> list[Found]:
     """Let a process crash as the process `pid` would, and see its core; it is removed again.
 
-    `InfraError` says why no core of such a process can be had.
+    Returns what other cores turned up meanwhile. `InfraError` says why no core of such a process
+    can be had.
     """
+    others: list[Found] = []
     try:
         soft, hard = resource.prlimit(pid, resource.RLIMIT_CORE) if pid else (0, 0)
         owner = os.stat(f"/proc/{pid}")
@@ -231,10 +237,11 @@ def prove(place: Place, pid: int) -> None:
             canary.communicate(b"\n")
         deadline = time.monotonic() + _CANARY_S
         while time.monotonic() < deadline:
-            for found in place.news([own]):
-                if found.core.pid == canary.pid:
-                    place.remove(found)
-                    return
+            news = place.news([own])
+            others += [found for found in news if found.core.pid != canary.pid]
+            if own_core := [found for found in news if found.core.pid == canary.pid]:
+                place.remove(own_core[0])
+                return others
             time.sleep(_PAUSE_S)
     raise InfraError(f"the canary's core did not turn up within {_CANARY_S:g} s ({place.name})")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
+from screamlab.evidence.stacks import build_ids
 from screamlab.judge.crashes import (
     Crash,
     Group,
@@ -45,6 +47,7 @@ class CrashGroup:
     impaired: tuple[str, ...]
     lines: tuple[str, ...]
     python: tuple[str, ...]
+    build_ids: tuple[tuple[str, str], ...]
     events: tuple[str, ...]
 
     @property
@@ -78,6 +81,7 @@ def _told(run: Run, group: Group, whose: str) -> CrashGroup:
         ),
         lines=lines,
         python=python,
+        build_ids=_build_ids(run, first),
         events=_events(run, first),
     )
 
@@ -91,6 +95,17 @@ def _events(run: Run, crash: Crash) -> tuple[str, ...]:
         if new and not event["kind"].startswith(_ORDINARY):
             near.append(f"{at_s:.1f} s {event['kind']} {event['subject']} on {event['host']}")
     return tuple(near)
+
+
+def _build_ids(run: Run, crash: Crash) -> tuple[tuple[str, str], ...]:
+    """The libraries that the crash went through, each with its build id."""
+    wanted = {frame.library for frame in crash.frames}
+    texts = (run.bundle.path / "hosts" / crash.host / name for name in crash.files)
+    found: dict[str, str] = {}
+    for text in texts:
+        if text.suffix == ".txt" and text.is_file():
+            found |= build_ids(text.read_text(errors="replace"))
+    return tuple((PurePosixPath(file).name, found[file]) for file in found if file in wanted)
 
 
 def _journal(run: Run, crash: Crash) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -108,6 +123,13 @@ def _journal(run: Run, crash: Crash) -> tuple[tuple[str, ...], tuple[str, ...]]:
             python = []
         if text.startswith(_FAULT_HANDLER):
             python.append(text)
-        else:
+        elif at_s <= crash.at_s:
             last.append(f"{at_s:.1f} s {text}")
-    return tuple(last), tuple(python[:MOST_PYTHON])
+    return tuple(last), tuple(_current_first(python)[:MOST_PYTHON])
+
+
+def _current_first(python: list[str]) -> list[str]:
+    """The thread that crashed, which is told last, before the others."""
+    heads = (at for at, line in enumerate(python) if line.startswith("Current thread"))
+    at = next(heads, 0)
+    return python[:1] + python[at:] + python[1:at] if at else python

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from screamlab.agent.context import WorkerContext
 from screamlab.evidence.spool import Spool
@@ -14,7 +14,10 @@ from screamlab.observe.hang import stacks
 from screamlab.observe.sampler import Watched
 from screamlab.router.service import SystemdService
 
+Outcome = Literal["ended", "killed", "failed", "absent"]
 _LOOK_S = 0.1
+# By what systemd calls the result.
+_OUTCOMES: dict[str, Outcome] = {"success": "ended", "timeout": "killed"}
 
 
 @dataclass(frozen=True)
@@ -22,10 +25,11 @@ class Stopped:
     """How the router ended, and how long after it was asked.
 
     `ended`: by itself. `killed`: by systemd, since it did not. `failed`: with what `reason` says.
-    `absent`: it did not run. `files` hold the stacks of one that took long.
+    `absent`: it did not run. `files` hold the stacks of one that took long; `reason` says why there
+    are none.
     """
 
-    outcome: Literal["ended", "killed", "failed", "absent"]
+    outcome: Outcome
     seconds: float = 0.0
     reason: str = ""
     files: tuple[str, ...] = ()
@@ -55,17 +59,16 @@ def stop(unit: str, folder: Path, host: str, look_after_s: float) -> Stopped:
 
 def _stop(service: SystemdService, folder: Path, look_after_s: float) -> Stopped:
     pid, begun_s = service.pid(), time.monotonic()
-    files: tuple[str, ...] = ()
+    looked: dict[str, Any] = {}
     service.ask_to_stop()
     while service.is_running():
-        if not files and pid and time.monotonic() - begun_s > look_after_s:
-            files = tuple(stacks(pid, folder, "stop")["files"])
+        if not looked and pid and time.monotonic() - begun_s > look_after_s:
+            looked = stacks(pid, folder, "stop")
         time.sleep(_LOOK_S)
-    seconds = round(time.monotonic() - begun_s, 1)
-    match service.result():
-        case "success":
-            return Stopped("ended", seconds, files=files)
-        case "timeout":
-            return Stopped("killed", seconds, files=files)
-        case other:
-            return Stopped("failed", seconds, f"the result {other}", files)
+    result = service.result()
+    return Stopped(
+        outcome=_OUTCOMES.get(result, "failed"),
+        seconds=round(time.monotonic() - begun_s, 1),
+        reason=f"the result {result}" if result not in _OUTCOMES else looked.get("error", ""),
+        files=tuple(looked.get("files", ())),
+    )

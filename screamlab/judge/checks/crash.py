@@ -82,7 +82,9 @@ def stop(run: Run, params: Stop) -> list[CheckResult]:
     outcome, seconds = told.get("outcome"), float(told.get("seconds") or 0.0)
     if outcome == "absent":
         return [grade.unknown("router", "it did not run any more when it was to stop")]
-    files = ", ".join(told.get("files") or ()) or "none"
+    files = (
+        ", ".join(told.get("files") or ()) or f"none, {told.get('reason') or 'it came too soon'}"
+    )
     reason = {
         "ended": f"it ended {seconds:.1f} s after SIGINT",
         "killed": f"it had not ended {seconds:.1f} s after SIGINT and was killed; "

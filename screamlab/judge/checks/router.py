@@ -34,10 +34,12 @@ def alive(run: Run, params: Alive) -> list[CheckResult]:
     """The router's process never ends, is never restarted and leaves no core."""
     grade = Grader("router.alive", params.min_samples)
     processes = of_router(run, "processes")
+    # After the run it is stopped, which is another check's.
+    cores = [e for e in run.events("core.found", PROCESS) if e.at_s <= run.duration_s]
     ends = [
         *((e.at_s, "its main process was gone") for e in run.events("process.gone", PROCESS)),
         *((e.at_s, "it was restarted") for e in run.events("process.restarted", PROCESS)),
-        *((e.at_s, "it left a core") for e in run.events("core.found", PROCESS)),
+        *((e.at_s, "it left a core") for e in cores),
         *_absences(processes, params.within_s),
     ]
     if not ends:

@@ -115,7 +115,7 @@ def compare(a: Side, b: Side) -> Comparison:
         left, right = a.of(topic).runs, b.of(topic).runs
         whole = min(len(left), len(right)) >= MIN_RUNS
         name = " ".join(topic)
-        if not whole:
+        if not whole and left and right:
             told.append(
                 f"{name}: fewer than {MIN_RUNS} runs on a side, so streams and stretches of "
                 f"{BLOCK_S:g} s within them are held against each other; what differs from start "

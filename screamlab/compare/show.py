@@ -18,7 +18,7 @@ def show(comparison: Comparison, console: Console) -> None:
     """Print both tables, what is to be borne in mind, and as the last line what came out."""
     a, b = comparison.a, comparison.b
     for side in (a, b):
-        _plain(console, f"{side.name}: {len(side.runs)} runs, {verdicts(side)}")
+        _plain(console, f"{side.name}: {verdicts(side)}")
     for rows, what in ((comparison.checks, "check"), (comparison.metrics, "metric")):
         if rows:
             console.print(_table(rows, what, a.name, b.name))

@@ -50,6 +50,16 @@ def test_trouble_without_end_is_cut_into_pieces_that_do_not_overlap_up_to_the_ca
     assert found[0][0] == 95
 
 
+def test_what_is_told_late_and_lies_in_windows_close_together_is_in_them() -> None:
+    incidents = Incidents(around_s=3, at_most=10)
+    for t in (100.0, 104.5):
+        incidents.add(t, "audio.dropout")
+        incidents.take(t + 3.5)
+    incidents.add(102.0, "audio.dropout")
+    assert incidents.left_out == 0
+    assert incidents.take(float("inf")) == []
+
+
 def test_what_is_told_late_widens_an_open_window_and_does_not_reopen_one() -> None:
     incidents = Incidents(around_s=5, at_most=10)
     incidents.add(100.0, "audio.dropout")

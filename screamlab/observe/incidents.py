@@ -79,7 +79,8 @@ class Incidents:
                 last.from_t, last.to_t = max(from_t, before), to_t
                 return last
         for incident in self._all:
-            if incident.from_t <= t and end <= incident.to_t:
+            # Windows that follow one another closely are as good as one.
+            if incident.from_t <= t <= incident.to_t and last and end <= last.to_t:
                 return incident
         if len(self._all) == self._at_most or (last and end <= last.to_t):
             return None

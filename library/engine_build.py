@@ -96,12 +96,10 @@ def argument_spec() -> dict:
 
 
 def main() -> None:
-    """Build, unless only asked whether."""
-    module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
+    """Build."""
+    module = AnsibleModule(argument_spec=argument_spec())
     if build_engine is None:
         module.fail_json(msg=missing_required_lib("screamlab"))
-    if module.check_mode:
-        module.exit_json(changed=True)
     asked = dict(module.params)
     paths = {name: Path(asked.pop(name)) for name in ("folder", "source", "python")}
     try:

@@ -25,7 +25,9 @@ def judged(lab: Lab) -> Path:
 def test_every_stream_is_heard_through_the_router(judged: Path) -> None:
     verdict = verdict_of(judged)
     assert (verdict["schema"], verdict["verdict"]) == (1, "PASS")
-    assert verdict["router"] == {"version": "0.3.75", "method": "wheel"}
+    router = verdict["router"]
+    assert (router["version"], router["method"]) == ("0.3.75", "wheel")
+    assert re.fullmatch("[0-9a-f]{40}", router["build_id"])
     heard = {c["subject"]: c["status"] for c in verdict["checks"] if c["id"] == "audio.heard"}
     routes = read_record(judged)["topology"]["routes"]
     with Bundle(judged) as bundle:

@@ -13,14 +13,8 @@ import pytest
 
 from screamlab.errors import BadInput, InfraError
 from screamlab.observe.elf import read_elf
-from screamlab.router.engine_build import first_error
-from screamlab.router.recipe import (
-    RECORD,
-    Recipe,
-    parallel_jobs,
-    read_record,
-    runtime_environment,
-)
+from screamlab.router.engine_build import first_error, parallel_jobs, runtime_environment
+from screamlab.router.recipe import RECORD, Recipe, read_record
 from screamlab.router.source import fetch, public, resolve
 
 GIB = 2**30
@@ -171,6 +165,14 @@ def test_the_source_has_the_submodules_that_are_asked_for(
     full.archive.unlink()
     with pytest.raises(InfraError, match="a submodule of .+ cannot be fetched: fatal: "):
         fetch(str(repository), commit, ["."], tmp_path)
+
+
+def test_a_pyproject_that_cannot_be_read_is_named(repository: Path, tmp_path: Path) -> None:
+    (repository / "pyproject.toml").write_text("[build-system\n")
+    git(repository, "add", ".")
+    git(repository, "commit", "--quiet", "-m", "third")
+    with pytest.raises(BadInput, match=r"^pyproject\.toml of the source: .+line 1"):
+        fetch(str(repository), git(repository, "rev-parse", "HEAD"), [], tmp_path)
 
 
 def test_credentials_are_not_told() -> None:

@@ -20,7 +20,10 @@ import psutil
 
 from screamlab.errors import InfraError
 from screamlab.observe.elf import Elf, read_elf
-from screamlab.router.recipe import RECORD, parallel_jobs, runtime_environment
+from screamlab.router.recipe import RECORD
+
+BYTES_PER_JOB = 1.5 * 2**30
+"""Memory that one compiler of templates such as pybind11's may take."""
 
 _LIBRARY = re.compile(r".*\.so(\.\d+)*")
 _ERROR = re.compile(r"error: |cmake error", re.IGNORECASE)
@@ -84,6 +87,11 @@ def build_engine(order: Order) -> tuple[Path, dict[str, Any]]:
     return archive, record
 
 
+def parallel_jobs(cores: int, available_bytes: float) -> int:
+    """How many compilers a host can run side by side within its memory; at least one."""
+    return max(1, min(cores, int(available_bytes // BYTES_PER_JOB)))
+
+
 def build_environment(order: Order, tree: Path, jobs: int) -> dict[str, str]:
     """The environment of the build: nothing of ours but the search path, and what is asked for.
 
@@ -102,6 +110,19 @@ def build_environment(order: Order, tree: Path, jobs: int) -> dict[str, str]:
         "CMAKE_BUILD_PARALLEL_LEVEL": str(jobs),
         **{name: str(value) for name, value in order.environment.items()},
     }
+
+
+def runtime_environment(needed: Sequence[str]) -> dict[str, str]:
+    """What a program must be started with to load an engine that needs these libraries.
+
+    The runtimes of the address and thread sanitizers must be there before anything else, and find
+    the C++ library's own functions. CPython's own leaks are no news.
+    """
+    runtimes = [name for name in needed if name.startswith(("libasan.", "libtsan."))]
+    if not runtimes:
+        return {}
+    standard = [name for name in needed if name.startswith("libstdc++.")]
+    return {"LD_PRELOAD": " ".join([*runtimes, *standard]), "ASAN_OPTIONS": "detect_leaks=0"}
 
 
 def first_error(output: str) -> str:

@@ -112,7 +112,10 @@ def _requires(archive: Path) -> tuple[str, ...]:
         except KeyError:
             return ("setuptools", "wheel")
         assert file is not None
-        project = tomllib.loads(file.read().decode())
+        try:
+            project = tomllib.loads(file.read().decode())
+        except ValueError as error:
+            raise BadInput(f"pyproject.toml of the source: {error}") from None
     return tuple(project.get("build-system", {}).get("requires", ("setuptools", "wheel")))
 
 

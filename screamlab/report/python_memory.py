@@ -123,12 +123,14 @@ def _took(memory: PythonMemory) -> str:
         return "no snapshot was taken"
     took, busy = memory.figure("took_s").value, memory.figure("cpu_s").value
     span_s = float(np.ptp(memory.taken_s)) or 1.0
-    own = memory.figure("own_bytes").value[-1] / MIB
+    own = f"{memory.figure('own_bytes').value[-1] / MIB:.1f} MiB"
+    # What memray knows is in its file.
+    own = f"its file has {own}" if memory.tool == "memray" else f"the tool itself holds {own}"
     looks = "".join(f"; a closer look took {look['took_s']:.1f} s" for look in memory.looks)
     return (
         f"{len(took)} snapshots took {1000 * np.median(took):.0f} ms each, at most "
         f"{1000 * took.max():.0f} ms, and {100 * busy.sum() / span_s:.1f} % of one processor; "
-        f"the tool itself holds {own:.1f} MiB{looks}"
+        f"{own}{looks}"
     )
 
 

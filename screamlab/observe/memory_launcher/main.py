@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from queue import Empty, SimpleQueue
 
 from .collector import Collector
 from .methods import MemoryProfiler
@@ -26,10 +27,22 @@ TOOLS: dict[str, type[Tool]] = {
 }
 
 
-def watch(tool: Tool, collector: Collector, recorder: Recorder, interval_s: float) -> None:
-    """Wait for the first signal, then take snapshots for as long as the process lives."""
-    signal.sigwait({SIGNAL})
-    asked = True
+def listen(asks: SimpleQueue[bool]) -> None:
+    """Pass every signal on; `sigtimedwait` takes a debugger that looks in for a signal (3.11)."""
+    while True:
+        signal.sigwait({SIGNAL})
+        asks.put(True)
+
+
+def watch(
+    tool: Tool,
+    collector: Collector,
+    recorder: Recorder,
+    asks: SimpleQueue[bool],
+    interval_s: float,
+) -> None:
+    """Wait until asked, then take snapshots for as long as the process lives."""
+    asked = asks.get()
     try:
         collector.begin()
         tool.begin()
@@ -60,7 +73,10 @@ def watch(tool: Tool, collector: Collector, recorder: Recorder, interval_s: floa
         except Exception as error:
             recorder.line("error", text=f"{type(error).__name__}: {error}")
         first = False
-        asked = signal.sigtimedwait({SIGNAL}, interval_s) is not None
+        try:
+            asked = asks.get(timeout=interval_s)
+        except Empty:
+            asked = False
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
@@ -104,12 +120,10 @@ def main() -> None:
         tool = Tool(options, recorder)
     recorder.line("start", tool=options.tool, python=sys.version.split()[0], notes=notes)
     collector = Collector(bool(options.save_all))
-    threading.Thread(
-        target=watch,
-        args=(tool, collector, recorder, options.interval),
-        name="memory",
-        daemon=True,
-    ).start()
+    asks: SimpleQueue[bool] = SimpleQueue()
+    watching = (tool, collector, recorder, asks, options.interval)
+    threading.Thread(target=listen, args=(asks,), name="memory-asks", daemon=True).start()
+    threading.Thread(target=watch, args=watching, name="memory", daemon=True).start()
     sys.argv = [options.program, *options.arguments]
     if options.module:
         runpy.run_module(options.program, run_name="__main__", alter_sys=True)

@@ -15,7 +15,7 @@ from typing import Any
 from .recorder import Recorder, Values
 
 LOOK_S = 3.0
-"""How long one suspect is looked at, at most."""
+"""Processor time that one suspect is looked at, at most."""
 
 FOLDERS: list[str] = []
 """What the program's modules are imported from, longest first; left out of their names."""
@@ -76,11 +76,11 @@ class Objgraph(Tool):
             return told
         youngest = found[-1]
         del found
-        ends = time.monotonic() + LOOK_S
+        ends = time.thread_time() + LOOK_S
         own = {id(sys._getframe())}
 
         def in_time(_: object) -> bool:
-            if time.monotonic() > ends:
+            if time.thread_time() > ends:
                 raise TimeoutError
             return True
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from screamlab.judge.churned import done, groups, settled, times
-from screamlab.judge.leak import growth
+from screamlab.judge.leak_cycles import growth_per_cycle
 from screamlab.judge.model import CheckResult
 from screamlab.judge.python_memory import PythonMemory, held_by, python_memory
 from screamlab.judge.registry import Grader, Params, check
@@ -73,13 +73,14 @@ class Looks:
         """How a series grew; None without floors before, while and after."""
         # Of a series that hardly moves, no interval of confidence can be told.
         with np.errstate(invalid="ignore"):
-            found = growth(samples, self.before, self.during, self.after, self.turns_s, window_s)
+            found = growth_per_cycle(
+                samples, self.before, self.during, self.after, self.turns_s, window_s
+            )
         if found is None:
             return None
-        rate, low, blur = (
-            self.turns * one for one in (found.slope[1], found.low, found.visible(0.0))
-        )
-        return Grew(found.before, found.after, rate, low, blur, found.floors)
+        per_turn = found.growth
+        rate, low, blur = (self.turns * one for one in (per_turn.rate, per_turn.low, per_turn.blur))
+        return Grew(found.before, found.after, rate, low, blur, per_turn.floors)
 
 
 @check("python.growth", Grown)

@@ -115,6 +115,11 @@ PLACED = [
      "before the router or in the router or after the router: in the sender or", "unknown"),
     ({ROUTER: [into(whole()), out(whole())]},
      "in the router or after the router: in the router or the way to the receiver or", "unknown"),
+    # Announcements on the stream's own port are not the stream.
+    ({ROUTER: [into(lossy()), out(whole()), Flow(*ADDRESS[ROUTER], *ADDRESS[LISTENER], None,
+      statistics([ZERO + 26.0, ZERO + 31.0]))]},
+     "before the router: in the sender or the way to the router (reached the router with 20 "
+     "packets missing and with a pause of 126 ms; left the router whole)", "pass"),
     # The router has stopped sending for good.
     ({ROUTER: [into(whole()), out(list(range(800)))]}, "in the router: in the router", "fail"),
     # The sender is gone: nothing of it is in the capture at all.

@@ -141,12 +141,17 @@ def _leg(flow: Flow, stream: Stream) -> Leg | None:
     assert isinstance(sent, SenderStream) and isinstance(heard, ReceiverStream)
     target = Endpoint(address=flow.destination, port=flow.destination_port)
     if flow.source == sent.local.address and target == sent.remote:
-        return "to_router"
+        return "to_router" if _is_audio(flow, sent) else None
     if flow.source == sent.remote.address and target.address == heard.local.address:
         # A listener by WebRTC is sent to at a port of its own choice.
-        asked = heard.protocol == "webrtc" and flow.ssrc is not None
-        return "from_router" if asked or target == heard.local else None
+        found = heard.protocol == "webrtc" or target == heard.local
+        return "from_router" if found and _is_audio(flow, heard) else None
     return None
+
+
+def _is_audio(flow: Flow, stream: SenderStream | ReceiverStream) -> bool:
+    """Whether it is of the stream's own kind; the router sends SAP to the ports of RTP too."""
+    return (flow.ssrc is None) == (stream.protocol == "scream")
 
 
 def _trace(run: Run, stream: Stream, event: Event) -> Traced:

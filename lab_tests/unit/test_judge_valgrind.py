@@ -11,7 +11,8 @@ from screamlab.evidence.valgrind_keep import REPORT_FILE
 from screamlab.evidence.valgrind_report import BASELINE_FILE, Group, Report, save_report
 from screamlab.evidence.valgrind_stack import Objects, blamed, normalised, owner_of, short
 from screamlab.evidence.valgrind_xml import Frame
-from screamlab.judge.canary import ROUTER, CanaryRun
+from screamlab.judge.canary import CLIENTS, ROUTER, CanaryRun
+from screamlab.judge.canary_churn import HOLD_S, churn
 from screamlab.judge.checks import CHECKS
 from screamlab.judge.model import CheckResult
 from screamlab.judge.run import judge
@@ -130,6 +131,22 @@ def test_only_what_a_baseline_has_not_fails(run: CanaryRun) -> None:
     ]  # fmt: skip
     assert "1 are gone" in asked(run, "baseline", report())[0].reason
     assert asked(run, "baseline", report(tool="drd"))[0].status == "unknown"
+
+
+def test_too_few_operations_make_the_run_invalid_and_never_failed(run: CanaryRun) -> None:
+    spec = CHECKS["valgrind.operations"]
+    assert spec.function(Run(run), spec.params())[0].status == "unknown"
+    churned = CanaryRun(path=run.path, hold_s=HOLD_S)
+    churn(churned, ROUTER, CLIENTS[0])
+    assert {r.status for r in spec.function(Run(churned), spec.params())} == {"pass"}
+    for event in churned.told:
+        if event["subject"] == "churn/webrtc" and event["number"] > 5:
+            event |= {"ok": False, "error": "no sound"}
+    found = {r.subject: r for r in spec.function(Run(churned), spec.params())}
+    assert found["churn/webrtc"].status == "invalid" and found["churn/rtp"].status == "pass"
+    assert "5 of 15 planned cycles succeeded; first failure: no sound" in (
+        found["churn/webrtc"].reason
+    )
 
 
 def test_without_a_report_nothing_is_known(run: CanaryRun) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from screamlab.evidence.valgrind_report import LEAKS, LOST, Group, Report
 from screamlab.evidence.valgrind_stack import Owner, blamed, place, short
+from screamlab.judge.churned import done, groups
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.valgrind_told import OBJECTS, baseline_of, compare, report_of, total
@@ -111,6 +112,32 @@ def _cut_off(grade: Grader, owner: str, report: Report) -> CheckResult:
         f"valgrind/{owner}",
         f"the report is cut off: {report.truncated}{ended}; leaks are told at its end",
     )
+
+
+class Operations(Params):
+    """The share of each group's planned cycles that must have succeeded."""
+
+    min_share: float = Field(default=0.5, gt=0, le=1)
+    min_samples: int = Field(default=1, ge=1, description="cycles planned")
+
+
+@check("valgrind.operations", Operations)
+def operations(run: Run, params: Operations) -> list[CheckResult]:
+    """Enough of what clients did succeeded for the absence of leaks to mean something."""
+    # A router that a tool makes slow is not to blame for it.
+    grade = Grader("valgrind.operations", params.min_samples, bad="invalid")
+    results = []
+    for group in groups(run):
+        begun, planned = done(run, group), len(group.cycles)
+        failed = [one for one in begun if one.error]
+        first = f"; first failure: {failed[0].error}" if failed else ""
+        succeeded = len(begun) - len(failed)
+        reason = f"{succeeded} of {planned} planned cycles succeeded{first}"
+        share = succeeded / planned
+        results.append(
+            grade.at_least(group.subject, share, params.min_share, "share", planned, reason)
+        )
+    return results or [grade.unknown("churn", "nobody came or went, nothing was changed")]
 
 
 class Errors(Params):

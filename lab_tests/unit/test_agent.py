@@ -50,7 +50,7 @@ def events(folder: Path) -> dict[tuple[str, str], dict[str, object]]:
 
 
 def test_a_plan_is_carried_out_to_its_end(tmp_path: Path) -> None:
-    agent = start_agent(plan_file(tmp_path, 4.0, [sampler("watch", 4.0)]))
+    agent = start_agent(plan_file(tmp_path, 8.0, [sampler("watch", 8.0)]))
     assert agent.wait(60) == 0
     found = events(tmp_path)
     assert found["worker.end", "watch"]["code"] == 0
@@ -121,9 +121,9 @@ def test_the_unit_is_limited_and_cleans_up_however_it_ends() -> None:
 
 
 def test_after_a_reboot_what_is_left_of_the_plan_is_carried_out(tmp_path: Path) -> None:
-    past, rest = sampler("past", 2.0), sampler("rest", 7.0)
-    broken = Worker(name="broken", kind="impairment", from_s=0, to_s=7, spec={"impairments": []})
-    file = plan_file(tmp_path, 7.0, [past, rest, broken])
+    past, rest = sampler("past", 2.0), sampler("rest", 14.0)
+    broken = Worker(name="broken", kind="impairment", from_s=0, to_s=14, spec={"impairments": []})
+    file = plan_file(tmp_path, 14.0, [past, rest, broken])
     command = [sys.executable, "-m", "screamlab", "agent", str(file), "--rejoin"]
     assert subprocess.run([*command, f"--zero={time.time() - 4}"], check=False).returncode == 0
     found = events(tmp_path)

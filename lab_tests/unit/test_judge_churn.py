@@ -22,7 +22,7 @@ BEGIN_S, END_S, AT_S = 60.0, 100.0, 80.0
 RTP = "stream/rtp-out-01/rtp-in-01"
 # How the router started is in a file this run has not, as is what tools say of
 # its memory, and it is too short for leaks by time.
-ELSEWHERE = ("router.starts", "router.leak", "lab.memory", "python.", "valgrind.")
+ELSEWHERE = ("wire.", "router.starts", "router.leak", "lab.memory", "python.", "valgrind.")
 ALL = [{"id": check_id} for check_id in CHECKS if not check_id.startswith(ELSEWHERE)]
 OWN = ("churn.cycles", "churn.time", "churn.leak", "churn.baseline", "router.hang")
 

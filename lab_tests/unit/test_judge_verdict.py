@@ -101,7 +101,8 @@ def test_verdict_json_has_its_fixed_form() -> None:
     assert list(told) == [
         "schema", "run_id", "scenario", "scale", "verdict", "reason", "router", "checks",
     ]  # fmt: skip
-    assert told["schema"] == 1 and told["router"] == {"version": "0.3.75", "method": "wheel"}
+    assert told["schema"] == 1
+    assert list(told["router"].items())[:2] == [("version", "0.3.75"), ("method", "wheel")]
     assert list(told["checks"][0]) == [
         "id", "subject", "status", "value", "unit", "threshold", "samples", "reason",
     ]  # fmt: skip

@@ -39,9 +39,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_section_becomes_a_command_line_and_an_environment() -> None:
-    router = instrumented(
-        {"version": "0.3.75", "environment": {"A": "b"}}, Valgrind(tool="memcheck")
-    )
+    asked = {"version": "0.3.75", "environment": {"A": "b"}}
+    router = instrumented(asked, Valgrind(tool="memcheck"))
     words = router["wrapper"]
     assert words[:2] == ["/usr/bin/valgrind", "--tool=memcheck"]
     assert {"--leak-check=full", "--show-leak-kinds=all", "--xml=yes"} <= set(words)
@@ -107,7 +106,10 @@ def test_a_run_whose_router_runs_plain_is_not_made_slower(folder: Path) -> None:
         ("router.wrapper=[nice]", "exclude each other"),
         ("router.method=existing", "not the lab's to change"),
         ("instrument.baseline=none.xml", "there is no such file"),
-        ("instrument.tool=lackey", "'memcheck', 'massif', 'dhat', 'helgrind' or 'drd'"),
+        (
+            "instrument.tool=lackey",
+            "instrument.tool: .*'memcheck', 'massif', 'dhat', 'helgrind', 'drd'",
+        ),
         ("instrument.tol=dhat", "known here: tool, track_origins, num_callers"),
     ],
 )

@@ -193,6 +193,8 @@ def load_scenario(path: Path, scale: str, settings: Iterable[str] = ()) -> Scena
             message = f"there is no such key; known here: {_known_keys(first['loc'])}"
         # A tool's name in the path says which of the models was meant; it is no key of the file.
         where = tuple(part for part in first["loc"] if part not in TOOLS)
+        if first["type"] == "union_tag_invalid":
+            where += ("tool",)
         raise scaled.error(where, message) from error
     _validate_across(scenario, scaled)
     found = {"schedules": _schedules(scenario, scaled), "sipp_xml": _sipp_xml(scenario, scaled)}

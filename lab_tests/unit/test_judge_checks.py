@@ -446,14 +446,16 @@ def test_a_silent_stream_is_unknown_where_audio_heard_is_not_asked(run: CanaryRu
 
 
 def test_unknown_clocks_leave_latency_unknown(run: CanaryRun) -> None:
-    run.facts["client1"]["boot_id"] = "another"
+    run.facts["client1"]["kernel"] = {"started_at": 2}
     assert result_of(run, "lab.clock", "client1").status == "unknown"
     assert result_of(run, "audio.latency", RTP).status == "unknown"
 
 
 def test_measured_clocks_make_latency_known(run: CanaryRun) -> None:
-    for host, offset_ms in (("router1", 0.1), ("client1", 0.2), ("client2", -0.3)):
-        run.facts[host] = {"boot_id": host, "clock": {"offset_ms": offset_ms, "bound_ms": 0.4}}
+    offsets = (("router1", 0.1), ("client1", 0.2), ("client2", -0.3))
+    for at, (host, offset_ms) in enumerate(offsets, 1):
+        clock = {"offset_ms": offset_ms, "bound_ms": 0.4}
+        run.facts[host] = {"kernel": {"started_at": at}, "clock": clock}
     assert result_of(run, "lab.clock", "client2").status == "pass"
     assert result_of(run, "audio.latency", RTP).status == "pass"
     run.facts["client2"]["clock"]["offset_ms"] = 9.0

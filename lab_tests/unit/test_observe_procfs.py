@@ -119,5 +119,5 @@ def test_facts_of_this_machine_are_there_even_where_tools_are_not(
 ) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
     facts = gather()
-    assert facts["boot_id"] and facts["memory_bytes"] > 0 and facts["cpu"]["count"] > 0
+    assert facts["kernel"]["started_at"] and facts["memory_bytes"] > 0 and facts["cpu"]["count"] > 0
     assert facts["qdiscs"] is None and facts["versions"]["packages"] is None

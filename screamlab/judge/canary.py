@@ -60,7 +60,7 @@ class CanaryRun:
             "checks": [dict(check) for check in checks],
         }  # fmt: skip
         self.plans = _plans(self.phases, pairs)
-        self.facts: dict[str, Any] = {host: {"boot_id": "one", "cpus": 2} for host in HOSTS}
+        self.facts: dict[str, Any] = {host: {"kernel": {"started_at": 1}} for host in HOSTS}
         self.missing_reasons: dict[str, str] = {}
         self.told: list[dict[str, Any]] = []
         self.data: dict[tuple[str, str, str], tuple[Values, Values]] = {}

@@ -213,9 +213,10 @@ class Run:
         return str(told.get("reason") if isinstance(told, dict) else told)
 
     def share_kernel(self, hosts: Iterable[str]) -> bool:
-        """Whether hosts run on one kernel, by its boot id (random(4))."""
-        ids = {self.bundle.facts.get(host, {}).get("boot_id") for host in hosts}
-        return len(ids) == 1 and ids.isdisjoint({None, ""})
+        """Whether hosts run on one kernel: the same one, of one machine, booted in one second."""
+        facts = [self.bundle.facts.get(host, {}) for host in hosts]
+        told = [(host.get("kernel") or {}, host.get("memory_bytes")) for host in facts]
+        return bool(told) and all(one == told[0] and one[0].get("started_at") for one in told)
 
     def carriers(self, stream: Stream) -> frozenset[str]:
         """The hosts whose faults can be heard on a stream: its ends, the router's, the middle."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import shutil
 import socket
 import subprocess
@@ -70,7 +71,7 @@ def gather(
         "taken_at": time.time(),
         "hostname": socket.gethostname(),
         "os": _os_release(),
-        "kernel": {"release": platform.release(), "version": platform.version()},
+        "kernel": _kernel(),
         "machine": platform.machine(),
         "virtualization": _run("systemd-detect-virt", ok=(0, 1)),
         "boot_id": _text("/proc/sys/kernel/random/boot_id"),
@@ -109,6 +110,16 @@ def parse_os_release(text: str) -> dict[str, str]:
     """Parse os-release(5)."""
     pairs = (line.split("=", 1) for line in text.splitlines() if "=" in line)
     return {name: value.strip().strip("\"'") for name, value in pairs if not name.startswith("#")}
+
+
+def _kernel() -> dict[str, Any]:
+    """What tells one running kernel from another; a container has a boot id of its own."""
+    started = re.search(r"^btime (\d+)$", _text("/proc/stat") or "", re.MULTILINE)
+    return {
+        "release": platform.release(),
+        "version": platform.version(),
+        "started_at": int(started[1]) if started else None,
+    }
 
 
 def _cpu() -> dict[str, Any]:

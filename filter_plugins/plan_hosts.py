@@ -5,17 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# The variables of a host that a plan or the run's record depends on.
-_VARIABLES = (
-    "ansible_host",
-    "ansible_port",
-    "ansible_user",
-    "ansible_ssh_private_key_file",
-    "ansible_ssh_common_args",
-    "screamlab_data",
-    "screamlab_impairment_point",
-    "screamlab_metrics",
-)
+from screamlab.inventory import VARIABLES
 
 
 def plan_hosts(
@@ -26,7 +16,7 @@ def plan_hosts(
         {
             "name": name,
             "groups": [group for group, members in groups.items() if name in members],
-            "variables": {key: hostvars[name][key] for key in _VARIABLES if key in hostvars[name]},
+            "variables": {key: hostvars[name][key] for key in VARIABLES if key in hostvars[name]},
         }
         for name in groups["all"]
     ]

@@ -1,27 +1,18 @@
-"""The command line ``screamlab``: one function per command, importing only what it needs."""
+"""The command line ``screamlab``: what can be said on it. What follows is in `commands`."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from screamlab import __version__, paths
-from screamlab.errors import BadInput, ScreamlabError
+from screamlab import commands as do
+from screamlab.errors import ScreamlabError
 from screamlab.fit import command as fit_command
-
-PIPED_COLUMNS = 140
-DEFAULT_SCALE = "quick"
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from screamlab.judge.model import Verdict
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,20 +37,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run = _scenario_command(commands, "run", "run a scenario, or a suite of them, and judge", _run)
+    run = _scenario_command(commands, "run", "run a scenario, or a suite, and judge", do.run)
     run.add_argument("--run-id", help="name of the run folder (default: time, scenario, scale)")
     run.add_argument("--down", action="store_true", help="take the local lab down afterwards")
     _suite_options(run)
-    _scenario_command(commands, "plan", "print what every host would do; no host is touched", _plan)
+    _scenario_command(commands, "plan", "print what every host would do, and no more", do.plan)
     attach = commands.add_parser(
         "attach", help="take up a run again whose controller is gone: wait, collect, judge"
     )
     attach.add_argument("run", type=Path, help="a run folder, such as runs/latest")
     _inventory_options(attach)
-    attach.set_defaults(command=_attach)
+    attach.set_defaults(command=do.attach)
     judge = commands.add_parser("judge", help="judge a collected run again, without the lab")
     judge.add_argument("run", type=Path, help="a run folder, such as runs/latest")
-    judge.set_defaults(command=_judge)
+    judge.set_defaults(command=do.judge)
     compare = commands.add_parser("compare", help="hold runs against each other: more than noise?")
     compare.add_argument("runs", nargs="+", metavar="RUNS",
                          help="a side each: a run, a suite, a folder of runs, or a glob; one alone "
@@ -68,14 +59,14 @@ def _parser() -> argparse.ArgumentParser:
                          help="sides are the router versions of all these runs")  # fmt: skip
     compare.add_argument("-o", "--output", type=Path, default=Path("compare.html"),
                          help="the page to write (default: compare.html)")  # fmt: skip
-    compare.set_defaults(command=_compare)
+    compare.set_defaults(command=do.compare)
     history = commands.add_parser("history", help="what runs came out as, and their trends")
     _folder_of_runs(history)
     history.add_argument("--last", type=_count, default=50, metavar="N",
                          help="only the newest N runs (default: 50)")  # fmt: skip
     history.add_argument("-o", "--output", type=Path, metavar="PAGE",
                          help="write a page with the trends of all metrics")  # fmt: skip
-    history.set_defaults(command=_history)
+    history.set_defaults(command=do.history)
     prune = commands.add_parser("prune", help="remove old runs; without --yes, only say which")
     _folder_of_runs(prune)
     prune.add_argument("--keep", type=_count, metavar="N", help="keep the newest N runs")
@@ -83,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="remove only what is older, as 30d or 12h")  # fmt: skip
     prune.add_argument("--failed", action="store_true", help="runs that ended FAIL go as well")
     prune.add_argument("--yes", action="store_true", help="remove them")
-    prune.set_defaults(command=_prune)
+    prune.set_defaults(command=do.prune)
     impair = commands.add_parser("impair", help="break the links of hosts by hand, for some time")
     impair.add_argument("profile", help="name of a profile, or path of a profile file")
     impair.add_argument("--hosts", required=True, metavar="HOST,GROUP,…",
@@ -91,14 +82,14 @@ def _parser() -> argparse.ArgumentParser:
     impair.add_argument("--for", required=True, type=_seconds, dest="seconds", metavar="TIME",
                         help="for how long, as 90s, 10m or 2h")  # fmt: skip
     _inventory_options(impair)
-    impair.set_defaults(command=_impair)
+    impair.set_defaults(command=do.impair)
     heal = commands.add_parser("heal", help="make the network of every host whole, and verify it")
     _inventory_options(heal)
-    heal.set_defaults(command=_heal)
+    heal.set_defaults(command=do.heal)
     fit = commands.add_parser("fit", help="turn what was measured in the field into a profile")
     fit_command.add_arguments(fit)
     _inventory_options(fit)
-    fit.set_defaults(command=_fit)
+    fit.set_defaults(command=do.fit)
     valgrind = commands.add_parser("valgrind", help="read reports of Valgrind's tools by hand")
     option = valgrind.add_argument
     option("files", nargs="+", type=Path, metavar="FILE", help="what a tool wrote, as XML or not")
@@ -109,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
            help="only what belongs to this one")  # fmt: skip
     option("--most", type=int, default=20, metavar="N", help="stacks to show (default: 20)")
     option("--save", type=Path, metavar="FILE", help="write the report, grouped, as a baseline")
-    valgrind.set_defaults(command=_valgrind)
+    valgrind.set_defaults(command=do.valgrind)
     bench = commands.add_parser("bench", help="measure the lab's own tools against their peers")
     bench.add_argument(
         "what",
@@ -117,16 +108,16 @@ def _parser() -> argparse.ArgumentParser:
         help="senders, oracle, sampler, main-job (default: these); clients refreshes costs.yml, "
         "leak docs/leak-calibration.md, valgrind reads a gigabyte",
     )
-    bench.set_defaults(command=_bench)
+    bench.set_defaults(command=do.bench)
     agent = commands.add_parser("agent", help="on a host: carry out its plan")
     agent.add_argument("plan", type=Path, help="the host's plan file; its folder is the spool")
     agent.add_argument("--zero", type=float, help="unix time of the plan's zero (default: in 5 s)")
     agent.add_argument("--rejoin", action="store_true", help="after a reboot: do what is left")
     agent.add_argument("--release", action="store_true", help="only undo what the plan changed")
-    agent.set_defaults(command=_agent)
+    agent.set_defaults(command=do.agent)
     follow = commands.add_parser("follow", help="on a host: print a run's records as they come")
     follow.add_argument("directory", type=Path, help="the run's spool folder")
-    follow.set_defaults(command=_follow)
+    follow.set_defaults(command=do.follow)
     return parser
 
 
@@ -182,219 +173,3 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' is no whole number above zero")
     return int(text)
-
-
-def _run(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from screamlab.run.drive import take_down
-    from screamlab.run.folder import new_run_id
-    from screamlab.run.whole import Asked, run_and_judge
-    from screamlab.scenario.model import find_scenario, load_scenario
-    from screamlab.suite.command import run_suite, suite_is_meant
-
-    extra = _extra_vars(options.extra_vars)
-    if suite_is_meant(options):
-        return run_suite(options, extra, _wide_console())
-    file = find_scenario(options.scenario, paths.SCENARIOS).resolve()
-    scale = options.scale or DEFAULT_SCALE
-    scenario = load_scenario(file, scale, options.settings)
-    run_id = options.run_id or new_run_id(scenario)
-    if (paths.RUNS / run_id).exists():
-        raise BadInput(f"{paths.RUNS / run_id}: this run folder exists already")
-    console = Console()
-    try:
-        asked = Asked(file, scale, options.settings, run_id, options.seed)
-        verdict = run_and_judge(asked, options.inventory, extra, console)
-    finally:
-        if options.down:
-            take_down(options.inventory, extra)
-    return _show_verdict(verdict, paths.RUNS / run_id, console)
-
-
-def _plan(options: argparse.Namespace) -> int:
-    from screamlab.inventory import load_hosts
-    from screamlab.scenario.compile import compile_scenario
-    from screamlab.scenario.model import find_scenario, load_scenario
-    from screamlab.scenario.show import show_plans
-
-    file = find_scenario(options.scenario, paths.SCENARIOS)
-    scenario = load_scenario(file, options.scale or DEFAULT_SCALE, options.settings)
-    hosts = load_hosts(options.inventory, _extra_vars(options.extra_vars))
-    seed = options.seed if options.seed is not None else 0
-    plan = compile_scenario(scenario, hosts, run_id="plan", seed=seed)
-    show_plans(plan, _wide_console())
-    return 0
-
-
-def _wide_console() -> Console:
-    """A console that does not squeeze a table into 80 columns where there is no terminal."""
-    from rich.console import Console
-
-    return Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS)
-
-
-def _attach(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from screamlab.judge.run import judge_run
-    from screamlab.run.drive import attach
-
-    folder, console = options.run.resolve(), Console()
-    attach(folder, options.inventory, _extra_vars(options.extra_vars), console)
-    return _show_verdict(judge_run(folder, paths.KNOWN_ISSUES), folder, console)
-
-
-def _judge(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from screamlab.evidence.verify import altered
-    from screamlab.judge.run import judge_run
-
-    folder, console = options.run.resolve(), Console()
-    if sentence := altered(folder):
-        console.print(f"note: {sentence}", markup=False, highlight=False, soft_wrap=True)
-    return _show_verdict(judge_run(folder, paths.KNOWN_ISSUES), folder, console)
-
-
-def _compare(options: argparse.Namespace) -> int:
-    from screamlab.compare.command import compare_runs
-
-    compare_runs(options.runs, paths.RUNS, options.by_version, options.output, _wide_console())
-    return 0
-
-
-def _history(options: argparse.Namespace) -> int:
-    from screamlab.history.command import show_history
-
-    show_history(options.folder, options.last, options.output, _wide_console())
-    return 0
-
-
-def _prune(options: argparse.Namespace) -> int:
-    from screamlab.history.prune import Rule, prune
-
-    if options.keep is None and options.older_than is None:
-        raise BadInput("say what is to go: --keep N, --older-than AGE, or both")
-    rule = Rule(options.keep, options.older_than, options.failed)
-    prune(options.folder, rule, _wide_console(), remove=options.yes)
-    return 0
-
-
-def _show_verdict(verdict: Verdict, folder: Path, console: Console) -> int:
-    """Print the verdict, as the last line, and where its report is; returns its exit code."""
-    from screamlab.judge.table import print_verdict
-
-    console.print(f"report: {folder / 'report.html'}", soft_wrap=True, highlight=False)
-    print_verdict(verdict, console)
-    return verdict.exit_code
-
-
-def _impair(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from screamlab.run.by_hand import impair
-    from screamlab.run.impair import Request, new_run_id
-
-    hosts = options.hosts.split(",")
-    variables = {
-        **_extra_vars(options.extra_vars),
-        "impair_profile": options.profile,
-        "impair_hosts": hosts,
-        "impair_seconds": options.seconds,
-    }
-    run_id = new_run_id(Request(options.profile, hosts, options.seconds))
-    impair(run_id, paths.RUNS, options.inventory, variables, Console())
-    return 0
-
-
-def _heal(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from screamlab.run.by_hand import heal
-
-    heal(options.inventory, _extra_vars(options.extra_vars), Console())
-    return 0
-
-
-def _fit(options: argparse.Namespace) -> int:
-    if options.check == fit_command.REPLAY:
-        options.check = _replay(options)
-    return fit_command.run(options)
-
-
-def _replay(options: argparse.Namespace) -> Path:
-    """Run the fit of what was measured through the lab; the run's folder."""
-    import tempfile
-
-    from rich.console import Console
-
-    from screamlab.run.folder import new_run_id
-    from screamlab.run.whole import Asked, run_and_judge
-    from screamlab.scenario.model import find_scenario, load_scenario
-
-    file, console = find_scenario("replay", paths.SCENARIOS), Console()
-    run_id = new_run_id(load_scenario(file, DEFAULT_SCALE))
-    with tempfile.TemporaryDirectory() as folder:
-        profile = options.output or Path(folder, "measured.yml")
-        fit_command.write_profile(options, profile, console)
-        settings = [f"impairments.replay.profile={profile.resolve()}"]
-        asked = Asked(file, DEFAULT_SCALE, settings, run_id)
-        variables = _extra_vars(options.extra_vars)
-        verdict = run_and_judge(asked, options.inventory, variables, console)
-    _show_verdict(verdict, paths.RUNS / run_id, console)
-    return paths.RUNS / run_id
-
-
-def _valgrind(options: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from screamlab.judge.valgrind_command import run
-
-    return run(options, Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS))
-
-
-def _bench(options: argparse.Namespace) -> int:
-    from screamlab.bench import bench
-
-    return bench(options.what)
-
-
-def _agent(options: argparse.Namespace) -> int:
-    from screamlab.agent.rejoin import host_goes_down
-    from screamlab.agent.supervisor import Agent, release
-    from screamlab.scenario.plan import read_plan
-
-    if options.release:
-        if not host_goes_down():
-            release(read_plan(options.plan))
-        return 0
-    zero = options.zero if options.zero is not None else time.time() + 5
-    Agent(options.plan, zero, rejoins=options.rejoin).run()
-    return 0
-
-
-def _follow(options: argparse.Namespace) -> int:
-    from screamlab.evidence.follow import print_followed
-
-    print_followed(options.directory)
-    return 0
-
-
-def _extra_vars(pairs: Sequence[str]) -> dict[str, Any]:
-    """``key=value`` pairs or JSON objects, as ansible-playbook takes them."""
-    import yaml
-
-    variables: dict[str, Any] = {}
-    for pair in pairs:
-        if pair.lstrip().startswith("{"):
-            try:
-                variables |= json.loads(pair)
-            except ValueError:
-                raise BadInput(f"-e {pair}: not valid JSON") from None
-            continue
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise BadInput(f"-e {pair}: expected key=value")
-        variables[key] = yaml.safe_load(value)
-    return variables

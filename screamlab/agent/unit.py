@@ -65,7 +65,8 @@ def is_active(run_id: str) -> bool:
 def start(folder: Path, plan: str, zero: float, runtime_s: float) -> None:
     """Put the JSON of a plan into the run's `folder`, named after the run, and start its agent.
 
-    `InfraError` when the disk is full, systemd refuses, the folder holds another run's lines, or
+    It comes back after a reboot of the host, unless the plan breaks the network: that is not done
+    again. `InfraError` when the disk is full, systemd refuses, the folder holds another run's lines, or
     the host has not been shown to be clean since its network was last broken.
     """
     if marked := marks.marked():
@@ -87,7 +88,8 @@ def start(folder: Path, plan: str, zero: float, runtime_s: float) -> None:
             f"only {free_mib} MiB are free at {folder}; a run needs {MIN_FREE_MIB} MiB"
         )
     asked = (plan_file, folder.name, zero, runtime_s)
-    rejoin.arm(folder.name, start_command(*asked, "--rejoin"))
+    if not read_plan(plan_file).impairments:
+        rejoin.arm(folder.name, start_command(*asked, "--rejoin"))
     _systemd(start_command(*asked))
 
 

@@ -12,7 +12,7 @@ from labs import BIN, Lab, run
 
 from screamlab.evidence.stacks import crashed, threads
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
 PYTHON = "/opt/screamlab/venv/bin/python"
 ENDS = "import signal; signal.sigwait([signal.SIGINT])"

@@ -99,11 +99,15 @@ class Watched:
         return self.parent.stdout.readline().strip()
 
     def crash(self, what: int) -> int:
-        """Let the canary crash, and wait until it was found; what it ended with."""
+        """Let the canary crash, and wait until its core was found and kept; what it ended with.
+
+        The next core may have the same name.
+        """
         before = len(self.events("core.found"))
         print(what, file=self.parent.stdin, flush=True)
         ended = int(self.read())
         self.wait_for("core.found", before + 1)
+        self.wait_for("core.kept", before + 1)
         return ended
 
     def events(self, kind: str) -> list[dict[str, Any]]:
@@ -111,7 +115,7 @@ class Watched:
         return [e for e in read_lines(file).records if e["kind"] == kind] if file.exists() else []
 
     def wait_for(self, kind: str, count: int) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while len(self.events(kind)) < count:
             assert time.monotonic() < deadline, f"no {kind}"
             time.sleep(0.05)

@@ -66,8 +66,8 @@ def start(folder: Path, plan: str, zero: float, runtime_s: float) -> None:
     """Put the JSON of a plan into the run's `folder`, named after the run, and start its agent.
 
     It comes back after a reboot of the host, unless the plan breaks the network: that is not done
-    again. `InfraError` when the disk is full, systemd refuses, the folder holds another run's lines, or
-    the host has not been shown to be clean since its network was last broken.
+    again. `InfraError` when the disk is full, systemd refuses, the folder holds another run's
+    lines, or the host has not been shown to be clean since its network was last broken.
     """
     if marked := marks.marked():
         raise InfraError(

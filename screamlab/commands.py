@@ -201,11 +201,9 @@ def _replay(options: argparse.Namespace) -> Path:
 
 def valgrind(options: argparse.Namespace) -> int:
     """Read reports of Valgrind's tools."""
-    from rich.console import Console
-
     from screamlab.judge.valgrind_command import run
 
-    return run(options, Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS))
+    return run(options, _wide_console())
 
 
 def bench(options: argparse.Namespace) -> int:

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from screamlab.run.drive import take_down
-    from screamlab.run.folder import new_run_id
+    from screamlab.run.folder import new_run_id, was_refused
     from screamlab.run.whole import Asked, run_and_judge
     from screamlab.scenario.model import find_scenario, load_scenario
     from screamlab.suite.command import run_suite, suite_is_meant
@@ -50,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
         asked = Asked(file, scale, options.settings, run_id, options.seed)
         verdict = run_and_judge(asked, options.inventory, extra, console)
     finally:
-        if options.down:
+        # A lab that somebody else is at work on is theirs.
+        if options.down and not was_refused(paths.RUNS / run_id):
             take_down(options.inventory, extra)
     return _show_verdict(verdict, paths.RUNS / run_id, console)
 
@@ -200,11 +201,9 @@ def _replay(options: argparse.Namespace) -> Path:
 
 def valgrind(options: argparse.Namespace) -> int:
     """Read reports of Valgrind's tools."""
-    from rich.console import Console
-
     from screamlab.judge.valgrind_command import run
 
-    return run(options, Console() if sys.stdout.isatty() else Console(width=PIPED_COLUMNS))
+    return run(options, _wide_console())
 
 
 def bench(options: argparse.Namespace) -> int:

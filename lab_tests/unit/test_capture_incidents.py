@@ -183,3 +183,24 @@ def test_what_is_more_than_the_cap_is_left_out_and_told(
     assert "1.0 MiB are more than is left of the cap" in told[3]["reason"]
     assert (told[4]["packets"], told[4]["missed"], told[4]["left_out"]) == (1000, 3, 2)
     assert len(list(tmp_path.glob(CAPTURES))) == 2
+
+
+def test_after_a_reboot_numbers_and_caps_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("screamlab.observe.capture.Ring", FullRing)
+    for name in ("incident-001.pcapng", "incident-003.pcapng"):
+        (tmp_path / name).write_bytes(b"before")
+    spool = Spool(tmp_path, writer="capture", host="h")
+    context = WorkerContext("capture", "h", time.time(), 0, 60, spool, tmp_path)
+    keep = Keeping(device="d0", filters={"udp": 80}, ring_mib=4, around_s=1, at_most=4, cap_mib=9,
+                   listen=Endpoint(address="127.0.0.1", port=46999))  # fmt: skip
+    keeper = Keeper(keep, context)
+    keeper.attend([(100.0, "audio.dropout"), (200.0, "audio.dropout")])
+    keeper.close()
+    told = read_lines(tmp_path / "events-capture.jsonl").records
+    assert [line["file"] for line in told if line["kind"] == "capture.incident"] == [
+        "incident-004.pcapng"
+    ]
+    assert told[-1]["left_out"] == 1
+    assert (tmp_path / "incident-003.pcapng").read_bytes() == b"before"

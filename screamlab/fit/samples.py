@@ -52,10 +52,6 @@ class Samples:
         """From the first packet to one spacing after the last."""
         return float(self.send_s[-1]) + self.spacing_s if len(self.send_s) else 0.0
 
-    def noting(self, *notes: str) -> Samples:
-        """The same with more said about it."""
-        return replace(self, notes=(*self.notes, *notes))
-
     def between(self, from_s: float, to_s: float) -> Samples:
         """Packets sent in `from_s` ≤ t < `to_s`, with their times as they are."""
         chosen = (self.send_s >= from_s) & (self.send_s < to_s)

@@ -61,6 +61,8 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
         raise InfraError(f"capture: cannot listen for calls: {error.strerror}") from error
     keeper = Keeper(keep, context) if keep else None
     offsets: dict[Path, int] = {}
+    # Before a reboot of the host, others were told already.
+    _new(context, offsets)
     try:
         while not context.stopping.is_set() and context.now_s() < context.to_s:
             context.sleep_until(min(context.to_s, context.now_s() + POLL_S))
@@ -81,8 +83,11 @@ class Keeper:
 
     def __init__(self, keep: Keeping, context: WorkerContext) -> None:
         self._context = context
-        self._incidents = Incidents(keep.around_s, keep.at_most)
-        self._left_bytes = keep.cap_mib * 2**20
+        # Those from before a reboot of the host count, and keep their numbers.
+        kept = sorted(context.directory.glob("incident-*.pcapng"))
+        self._before = int(kept[-1].stem.partition("-")[2]) if kept else 0
+        self._incidents = Incidents(keep.around_s, max(0, keep.at_most - self._before))
+        self._left_bytes = keep.cap_mib * 2**20 - sum(file.stat().st_size for file in kept)
         runtime_s = context.to_s - context.now_s() + SETTLE_S
         self._ring = Ring(
             context.directory,
@@ -113,7 +118,8 @@ class Keeper:
         self._context.spool.event("capture.end", "capture", **counted)
 
     def _cut(self, incident: Incident) -> None:
-        file = self._context.directory / f"incident-{incident.number:03d}.pcapng"
+        number = self._before + incident.number
+        file = self._context.directory / f"incident-{number:03d}.pcapng"
         told: dict[str, Any] = {
             "causes": dict(incident.causes),
             "from_t": incident.from_t,

@@ -27,6 +27,8 @@ def impair(
         succeeded = job.run("impair", progress)
     if not (runs / run_id).exists():
         raise BadInput(job.first_failure)
+    if job.refused:
+        raise InfraError(job.first_failure)
     if not succeeded:
         raise InfraError(f"{job.first_failure}; `screamlab heal` makes sure nothing is left of it")
     record = read_record(runs / run_id)

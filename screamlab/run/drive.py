@@ -16,7 +16,7 @@ from rich.console import Console
 from screamlab.errors import BadInput, InfraError
 from screamlab.paths import CHECKOUT
 from screamlab.run.channel import follow_hosts
-from screamlab.run.folder import read_record, write_infra
+from screamlab.run.folder import INFRA_FILE, read_record, write_infra
 from screamlab.run.progress import Progress, showing
 
 # Called with the module, the host and the result of every task that succeeded.
@@ -25,12 +25,16 @@ OnOk = Callable[[str, str, Mapping[str, Any]], None]
 
 @dataclass
 class Playbook:
-    """One run of one playbook: its events in, its failures out."""
+    """One run of one playbook: its events in, its failures out.
+
+    `refused` when somebody else has a host of the lab.
+    """
 
     inventory: Path
     variables: Mapping[str, Any]
     log: Path | None = None
     failures: list[str] = field(default_factory=list)
+    refused: bool = False
 
     def run(
         self, playbook: str, progress: Progress | None = None, on_ok: OnOk | None = None
@@ -79,6 +83,7 @@ class Playbook:
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
             host = "" if data.get("host") == "localhost" else f"{data.get('host')}: "
             self.failures.append(f"{host}{_reason(data)}")
+            self.refused |= data.get("role") == "lab_lock"
 
 
 def drive(
@@ -111,7 +116,7 @@ def attach(folder: Path, inventory: Path, variables: Mapping[str, Any], console:
     if read_record(folder)["zero"] is None:
         raise BadInput(f"{folder}: this run was planned and never started")
     # What an earlier controller made of it is made anew.
-    for name in ("infra.json", "verdict.json"):
+    for name in (INFRA_FILE, "verdict.json"):
         (folder / name).unlink(missing_ok=True)
     variables = {**variables, "run_id": folder.name}
     job = Playbook(inventory, variables, _log_file(folder.parent, folder.name))
@@ -141,7 +146,7 @@ def _note_failure(folder: Path, job: Playbook) -> None:
     begun = read_record(folder)["zero"] is not None
     last = "collect" if begun else "unlock"
     Playbook(job.inventory, {**job.variables, "run_id": folder.name}).run(last)
-    write_infra(folder, job.first_failure)
+    write_infra(folder, job.first_failure, refused=job.refused)
 
 
 def take_down(inventory: Path, variables: Mapping[str, Any]) -> None:

@@ -29,6 +29,7 @@ from screamlab.scenario.plan import Plan
 from screamlab.scenario.valgrind import Valgrind
 
 RUN_FILE = "run.json"
+INFRA_FILE = "infra.json"
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,18 @@ def newest_wall_time(scenario: str) -> tuple[float, float]:
     return float(newest["wall_s"]), float(newest["duration_s"])
 
 
-def write_infra(folder: Path, reason: str) -> None:
-    """Note why hosts or provisioning failed; the judge answers INFRA with this reason."""
-    (folder / "infra.json").write_text(json.dumps({"reason": reason}))
+def write_infra(folder: Path, reason: str, *, refused: bool = False) -> None:
+    """Note why hosts or provisioning failed; the judge answers INFRA with this reason.
+
+    `refused` when somebody else has the hosts.
+    """
+    (folder / INFRA_FILE).write_text(json.dumps({"reason": reason, "refused": refused}))
+
+
+def was_refused(folder: Path) -> bool:
+    """Whether a run could not be carried out because somebody else had the hosts."""
+    file = folder / INFRA_FILE
+    return file.exists() and bool(json.loads(file.read_text()).get("refused"))
 
 
 def _point_latest(runs: Path, run_id: str) -> None:

@@ -19,7 +19,6 @@ _LEAVE_S = 0.5
 _EXPIRES_S = 60
 _FOREVER = "1000000000"
 _END_S = 2.0
-_IDLE_WORDS = ("Done.", "file")
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,10 @@ _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 
 def is_ours(facts: Mapping[str, Any]) -> bool:
     """Whether a host with these facts is a container on the kernel that runs this process."""
+    # When it was started is told too, but to the second and by a clock that is corrected.
     kernel = {"release": platform.release(), "version": platform.version()}
-    return facts.get("virtualization") == CONTAINER and facts.get("kernel") == kernel
+    same = kernel.items() <= (facts.get("kernel") or {}).items()
+    return facts.get("virtualization") == CONTAINER and same
 
 
 def parse_record(record: bytes) -> tuple[float, int, str] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from pydantic import Field
 
 from screamlab.judge.faults import charged
@@ -11,7 +12,7 @@ from screamlab.judge.log_patterns import Seen, Severity, began_with, told
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run
-from screamlab.judge.windows import Window, Windows, contains, length_s
+from screamlab.judge.windows import Window, Windows, inside, length_s
 
 _SHOWN = 120
 
@@ -93,7 +94,7 @@ def _result(
 
 def _graded(run: Run, params: Lines, grade: Grader, seen: Seen, windows: Windows) -> CheckResult:
     lines = told(run).lines
-    count = sum(contains(windows, at_s) for at_s in seen.at_s)
+    count = int(inside(np.asarray(seen.at_s), windows).sum())
     rate = count / (max(length_s(windows), 1.0) / 60)
     reason = f"{count} of {lines} lines" + (f" {_where(run, seen)}" if count else "")
     pattern = seen.pattern.id

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -267,10 +270,22 @@ class Run:
     def events(self, kind: str, subject: str = "*") -> list[Event]:
         """Events of `kind` (all below it when it ends in a dot) on subjects like `subject`."""
         kinds = [k for k in self._by_kind if k.startswith(kind)] if kind.endswith(".") else [kind]
-        found = [event for k in kinds for event in self._by_kind.get(k, ())]
-        if subject != "*":
-            found = [event for event in found if fnmatchcase(event.subject, subject)]
+        if _GLOB.search(subject):
+            found = [event for k in kinds for event in self._by_kind.get(k, ())]
+            if subject != "*":
+                found = [event for event in found if fnmatchcase(event.subject, subject)]
+        else:
+            found = [event for k in kinds for event in self._by_subject.get((k, subject), ())]
         return sorted(found, key=lambda event: event.at_s) if len(kinds) > 1 else found
+
+    def between(self, from_s: float, to_s: float) -> list[Event]:
+        """All that happened from `from_s` up to and at `to_s`, in order."""
+        found: list[Event] = []
+        for events in self._by_kind.values():
+            first = bisect_left(events, from_s, key=lambda event: event.at_s)
+            near = islice(events, first, None)
+            found += takewhile(lambda event: event.at_s <= to_s, near)
+        return sorted(found, key=lambda event: event.at_s)
 
     def journal(self, unit: str) -> list[Entry] | None:
         """What a unit of the router's host logged while the plan ran; None without a journal."""
@@ -307,6 +322,15 @@ class Run:
             events.sort(key=lambda event: event.at_s)
         return dict(by_kind)
 
+    @cached_property
+    def _by_subject(self) -> dict[tuple[str, str], list[Event]]:
+        """What is asked for each of many streams is looked up, not looked for."""
+        by_subject = defaultdict(list)
+        for kind, events in self._by_kind.items():
+            for event in events:
+                by_subject[kind, event.subject].append(event)
+        return dict(by_subject)
+
     def _load_family(self, family: str, metric: str) -> dict[tuple[str, str], Samples]:
         return {
             key: Samples(t - self.zero, value)
@@ -330,6 +354,7 @@ class Run:
 
 
 _Model = type[SenderStream] | type[ReceiverStream]
+_GLOB = re.compile(r"[*?[]")
 _EVENT_HEAD = frozenset({"t", "host", "kind", "subject"})
 
 

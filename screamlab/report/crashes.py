@@ -88,13 +88,12 @@ def _told(run: Run, group: Group, whose: str) -> CrashGroup:
 
 def _events(run: Run, crash: Crash) -> tuple[str, ...]:
     """What happened on any host just before."""
-    near: deque[str] = deque(maxlen=MOST_EVENTS)
-    for event in run.bundle.events():
-        at_s = float(event["t"]) - run.zero
-        new = crash.at_s - BEFORE_S <= at_s <= crash.at_s
-        if new and not event["kind"].startswith(_ORDINARY):
-            near.append(f"{at_s:.1f} s {event['kind']} {event['subject']} on {event['host']}")
-    return tuple(near)
+    near = [
+        f"{event.at_s:.1f} s {event.kind} {event.subject} on {event.host}"
+        for event in run.between(crash.at_s - BEFORE_S, crash.at_s)
+        if not event.kind.startswith(_ORDINARY)
+    ]
+    return tuple(near[-MOST_EVENTS:])
 
 
 def _build_ids(run: Run, crash: Crash) -> tuple[tuple[str, str], ...]:

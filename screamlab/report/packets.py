@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from screamlab.evidence.packets import Flow
 from screamlab.evidence.sip_ladder import Dialog
@@ -80,7 +81,7 @@ def wire(run: Run) -> Wire | None:
                    for event in run.events("capture.incident")],
         sides=sides.most_common(),
         dropouts=list(found[:MOST_DROPOUTS]),
-        flows=list(_flows(run))[:MOST_FLOWS],
+        flows=list(islice(_flows(run), MOST_FLOWS)),
         sip=_sip(run),
         ladders=_ladders(run)[:MOST_LADDERS],
     )  # fmt: skip

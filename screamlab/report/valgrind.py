@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from screamlab.errors import BadInput
 from screamlab.evidence.valgrind_report import LEAKS, Group, Report
 from screamlab.evidence.valgrind_stack import OWNERS, blamed, place, short
 from screamlab.judge.valgrind_told import OBJECTS, Change, baseline_of, compare, report_of, total
@@ -52,10 +53,13 @@ class Told:
 
 def told(run: Run) -> Told | None:
     """What is told of a run whose router was under a tool; None of any other."""
-    report = report_of(run)
+    try:
+        report, before = report_of(run), baseline_of(run)
+    except BadInput:
+        # The checks that needed it say why they know nothing.
+        return None
     if report is None:
         return None
-    before = baseline_of(run)
     changes = compare(before, report) if before else []
     held = [group for group in report.groups if group.kind in (*LEAKS.values(), *_PROFILED)]
     wanted = [group for group in held if group.kind != "reachable"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import get_args
 
 from pydantic import Field
 
@@ -14,8 +15,10 @@ from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.valgrind_told import OBJECTS, baseline_of, compare, report_of, total
 from screamlab.judge.view import Run
+from screamlab.scenario.valgrind import Tool
 
 JUDGED: tuple[Owner, ...] = ("engine", "libraries")
+TOOLS: tuple[str, ...] = get_args(Tool)
 # The functions that are named; what more there is goes into one result.
 MOST_NAMED = 20
 
@@ -226,7 +229,7 @@ def baseline(run: Run, params: Baseline) -> list[CheckResult]:
         samples = max(len(changes), params.min_samples)
         return [grade.at_most("valgrind/engine", 0, params.max_more, "more", samples, reason)]
 
-    return _judged(run, grade, ("memcheck", "helgrind", "drd", "massif", "dhat"), judge)
+    return _judged(run, grade, TOOLS, judge)
 
 
 def _judged(
@@ -236,7 +239,8 @@ def _judged(
     judge: Callable[[Report], list[CheckResult]],
 ) -> list[CheckResult]:
     """What `judge` says of the run's report; unknown where there is none that tells this."""
-    if run.meta.get("instrument") is None:
+    asked = run.meta.get("instrument") or {}
+    if asked.get("tool") not in TOOLS:
         return [grade.unknown("valgrind", "the router of this run was under no tool of Valgrind")]
     report = report_of(run)
     if report is None:

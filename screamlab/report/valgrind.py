@@ -9,7 +9,7 @@ from typing import Any
 
 from screamlab.errors import BadInput
 from screamlab.evidence.valgrind_report import LEAKS, Group, Report
-from screamlab.evidence.valgrind_stack import OWNERS, blamed, place, short
+from screamlab.evidence.valgrind_stack import OWNERS, blamed, place, short, source
 from screamlab.judge.valgrind_told import OBJECTS, Change, baseline_of, compare, report_of, total
 from screamlab.judge.view import Run
 
@@ -100,7 +100,7 @@ def _ours_first(groups: Iterable[Group]) -> list[Group]:
 
 
 def _row(group: Group) -> Row:
-    source = blamed(group.stack, OBJECTS)
+    at = blamed(group.stack, OBJECTS)
     return Row(
         kind=group.kind,
         owner=group.owner,
@@ -109,12 +109,9 @@ def _row(group: Group) -> Row:
         records=group.records,
         times=group.times,
         text=group.text,
-        function=short(place(source)) if group.stack else "further stacks",
-        source=f"{source.file.rpartition('/')[2]}:{source.line}" if source.file else "",
-        stack=tuple(
-            short(place(f)) + (f" {f.file.rpartition('/')[2]}:{f.line}" if f.file else "")
-            for f in group.stack
-        ),
+        function=short(place(at)) if group.stack else "further stacks",
+        source=source(at),
+        stack=tuple(f"{short(place(frame))} {source(frame)}".rstrip() for frame in group.stack),
     )
 
 

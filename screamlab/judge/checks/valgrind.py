@@ -9,7 +9,7 @@ from typing import get_args
 from pydantic import Field
 
 from screamlab.evidence.valgrind_report import LEAKS, LOST, Group, Report
-from screamlab.evidence.valgrind_stack import Owner, blamed, place, short
+from screamlab.evidence.valgrind_stack import Owner, blamed, place, short, source
 from screamlab.judge.churned import done, groups
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
@@ -104,9 +104,8 @@ def _lost(groups: Iterable[Group]) -> str:
 def _told(group: Group) -> str:
     """A stack in one line: the blamed place with its source, and who called it."""
     places = [short(place(frame)) for frame in group.stack[:6]]
-    source = blamed(group.stack, OBJECTS)
-    where = f" ({source.file.rpartition('/')[2]}:{source.line})" if source.file else ""
-    return f"{' < '.join(places) or 'without a stack'}{where}"
+    at = source(blamed(group.stack, OBJECTS))
+    return f"{' < '.join(places) or 'without a stack'}{f' ({at})' if at else ''}"
 
 
 def _cut_off(grade: Grader, owner: str, report: Report) -> CheckResult:

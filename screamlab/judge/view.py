@@ -21,6 +21,7 @@ from screamlab.evidence.spool import read_lines
 from screamlab.judge.evidence import Evidence
 from screamlab.judge.faults import Fault
 from screamlab.judge.model import RouterId
+from screamlab.judge.watched import ROUTER, units
 from screamlab.judge.windows import Window, Windows, inside, intersect, merge
 from screamlab.scenario.clients import players
 from screamlab.scenario.plan import NULL_PREFIX, Phase, Plan, ReceiverStream, SenderStream
@@ -177,11 +178,8 @@ class Run:
     @cached_property
     def _watched_router(self) -> tuple[str | None, str | None]:
         for host, plan in self.plans.items():
-            for worker in plan.workers:
-                watched = worker.spec.get("processes", ()) if worker.kind == "sampler" else ()
-                for process in watched:
-                    if process.get("name") == "router":
-                        return host, process.get("unit")
+            if ROUTER in (watched := units(plan)):
+                return host, watched[ROUTER]
         return None, None
 
     @cached_property

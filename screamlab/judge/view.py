@@ -6,7 +6,7 @@ import json
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from screamlab.evidence.journal import Entry
+from screamlab.evidence.kernel_log import CONTAINER
 from screamlab.evidence.spool import read_lines
 from screamlab.judge.evidence import Evidence
 from screamlab.judge.faults import Fault
@@ -214,9 +215,8 @@ class Run:
         return str(told.get("reason") if isinstance(told, dict) else told)
 
     def share_kernel(self, hosts: Iterable[str]) -> bool:
-        """Whether hosts run on one kernel: the same one, of one machine, booted in one second."""
-        facts = [self.bundle.facts.get(host, {}) for host in hosts]
-        told = [(host.get("kernel") or {}, host.get("memory_bytes")) for host in facts]
+        """Whether hosts run on one kernel: the same one, of one machine, from one boot."""
+        told = [_kernel(self.bundle.facts.get(host, {})) for host in hosts]
         return bool(told) and all(one == told[0] and one[0].get("started_at") for one in told)
 
     def carriers(self, stream: Stream) -> frozenset[str]:
@@ -354,6 +354,13 @@ class Run:
 _Model = type[SenderStream] | type[ReceiverStream]
 _GLOB = re.compile(r"[*?[]")
 _EVENT_HEAD = frozenset({"t", "host", "kind", "subject"})
+
+
+def _kernel(facts: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any]:
+    """What is the same on hosts on one kernel; machines made alike may boot in one second."""
+    # A container makes up a boot id of its own.
+    boot = None if facts.get("virtualization") == CONTAINER else facts.get("boot_id")
+    return facts.get("kernel") or {}, facts.get("memory_bytes"), boot
 
 
 def _both(one: SenderStream | ReceiverStream, other: SenderStream | ReceiverStream) -> Window:

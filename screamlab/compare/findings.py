@@ -22,7 +22,9 @@ from screamlab.judge.checks.latency import Latency, one_clock
 from screamlab.judge.faults import MIN_CLEAN_SHARE
 from screamlab.judge.model import CheckResult, Outcome
 from screamlab.judge.run import judge
-from screamlab.judge.view import Run, Samples, Stream
+from screamlab.judge.samples import Samples
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Windows, length_s, merge, subtract
 

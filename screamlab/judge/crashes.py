@@ -11,7 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from screamlab.evidence.stacks import Frame, crashed, telling
-from screamlab.judge.view import Event, Run
+from screamlab.judge.samples import Event
+from screamlab.judge.view import Run
 from screamlab.judge.watched import AGENT, ROUTER, units
 from screamlab.judge.windows import Window, Windows, merge
 from screamlab.observe.core_file import signal_name

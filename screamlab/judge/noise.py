@@ -8,7 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from screamlab.judge.view import Placed, Run, Samples, Stream
+from screamlab.judge.samples import Samples
+from screamlab.judge.streams import Placed, Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, Windows, contains
 
 ARTIFACTS = ("repeat", "skip", "slip", "click", "swap")

@@ -7,14 +7,10 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from itertools import islice, takewhile
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from screamlab.evidence.journal import Entry
 from screamlab.evidence.kernel_log import CONTAINER
@@ -22,93 +18,11 @@ from screamlab.evidence.spool import read_lines
 from screamlab.judge.evidence import Evidence
 from screamlab.judge.faults import Fault
 from screamlab.judge.model import RouterId
+from screamlab.judge.samples import NOTHING, Event, Samples
+from screamlab.judge.streams import Placed, Stream, paired, placed
 from screamlab.judge.watched import ROUTER, units
-from screamlab.judge.windows import Window, Windows, inside, intersect, merge
-from screamlab.scenario.clients import players
-from screamlab.scenario.plan import NULL_PREFIX, Phase, Plan, ReceiverStream, SenderStream
-
-_PLAYERS = players()
-
-
-@dataclass(frozen=True)
-class Samples:
-    """One metric of one subject: `t` in seconds on the plan's clock, `value` in its unit."""
-
-    t: NDArray[np.float64]
-    value: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.t)
-
-    def within(self, windows: Windows) -> Samples:
-        """Only the samples taken in `windows`."""
-        mask = inside(self.t, windows)
-        return Samples(self.t[mask], self.value[mask])
-
-    def growth(self) -> Samples:
-        """How much a cumulative counter grew up to each sample; a restart at zero is no loss."""
-        if len(self) == 0:
-            return self
-        steps = np.diff(self.value, prepend=self.value[:1])
-        return Samples(self.t, np.where(steps >= 0, steps, self.value))
-
-
-NOTHING = Samples(np.empty(0), np.empty(0))
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened at `at_s` on the plan's clock."""
-
-    at_s: float
-    host: str
-    kind: str
-    subject: str
-    fields: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Placed:
-    """One end of a stream and the host that plays it; `kind` is protocol-codec-client."""
-
-    name: str
-    host: str
-    kind: str
-    stream: SenderStream | ReceiverStream
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A sender as one receiver must hear it, and the time in which both are up."""
-
-    receiver: Placed
-    sender: Placed
-    up: Window
-
-    @property
-    def subject(self) -> str:
-        return f"stream/{self.receiver.name}/{self.sender.name}"
-
-    @property
-    def sink(self) -> str | None:
-        """The router's sink it comes from."""
-        assert isinstance(self.receiver.stream, ReceiverStream)
-        return self.receiver.stream.sink
-
-    @property
-    def hosts(self) -> frozenset[str]:
-        return frozenset({self.receiver.host, self.sender.host})
-
-    @property
-    def null(self) -> bool:
-        """Whether it goes straight from sender to receiver, past the router."""
-        return self.receiver.name.startswith(NULL_PREFIX)
-
-    @property
-    def kind(self) -> str:
-        if self.sender.kind == self.receiver.kind:
-            return self.sender.kind
-        return f"{self.sender.kind} → {self.receiver.kind}"
+from screamlab.judge.windows import Window, Windows, intersect, merge
+from screamlab.scenario.plan import Phase, Plan, ReceiverStream, SenderStream
 
 
 class Run:
@@ -143,23 +57,16 @@ class Run:
 
     @cached_property
     def senders(self) -> tuple[Placed, ...]:
-        return self._placed("sender", SenderStream)
+        return placed(self.plans, "sender", SenderStream)
 
     @cached_property
     def receivers(self) -> tuple[Placed, ...]:
-        return self._placed("receiver", ReceiverStream)
+        return placed(self.plans, "receiver", ReceiverStream)
 
     @cached_property
     def streams(self) -> tuple[Stream, ...]:
         """Every receiver with every sender it must hear, null path included."""
-        senders = {sender.name: sender for sender in self.senders}
-        found = []
-        for receiver in self.receivers:
-            assert isinstance(receiver.stream, ReceiverStream)
-            for heard in receiver.stream.hears:
-                if (sender := senders.get(heard.sender)) is not None:
-                    found.append(Stream(receiver, sender, _both(receiver.stream, sender.stream)))
-        return tuple(found)
+        return paired(self.senders, self.receivers)
 
     @cached_property
     def routed(self) -> tuple[Stream, ...]:
@@ -336,22 +243,7 @@ class Run:
             for key, (t, value) in self.bundle.series(glob, metric).items()
         }
 
-    def _placed(self, role: str, model: _Model) -> tuple[Placed, ...]:
-        found = []
-        for host, plan in self.plans.items():
-            for worker in plan.workers:
-                client, played = _PLAYERS.get(worker.kind, ("", ""))
-                if played != role:
-                    continue
-                called = (device["media"] for device in worker.spec.get("devices", ()))
-                for spec in worker.spec.get("streams", filter(None, called)):
-                    stream = model.model_validate(spec)
-                    kind = f"{stream.protocol}-{stream.codec}-{client}"
-                    found.append(Placed(stream.name, host, kind, stream))
-        return tuple(found)
 
-
-_Model = type[SenderStream] | type[ReceiverStream]
 _GLOB = re.compile(r"[*?[]")
 _EVENT_HEAD = frozenset({"t", "host", "kind", "subject"})
 
@@ -361,7 +253,3 @@ def _kernel(facts: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any]:
     # A container makes up a boot id of its own.
     boot = None if facts.get("virtualization") == CONTAINER else facts.get("boot_id")
     return facts.get("kernel") or {}, facts.get("memory_bytes"), boot
-
-
-def _both(one: SenderStream | ReceiverStream, other: SenderStream | ReceiverStream) -> Window:
-    return Window(max(one.from_s, other.from_s), min(one.to_s, other.to_s))

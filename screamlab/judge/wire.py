@@ -14,7 +14,9 @@ from typing import Literal
 
 from screamlab.evidence.packets import Capture, Flow, Packets, read_packets
 from screamlab.evidence.rtp_statistics import PAUSE_S
-from screamlab.judge.view import Event, Run, Stream
+from screamlab.judge.samples import Event
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, contains
 from screamlab.scenario.plan import Endpoint, ReceiverStream, SenderStream
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from screamlab.judge.view import Event, Run, Samples, Stream
+from screamlab.judge.samples import Event, Samples
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.watched import ROUTER
 from screamlab.report.downsample import buckets, compact, rate
 

@@ -9,7 +9,8 @@ from itertools import islice
 
 from screamlab.evidence.packets import Flow
 from screamlab.evidence.sip_ladder import Dialog
-from screamlab.judge.view import Run, Stream
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, contains
 from screamlab.judge.wire import GAPS, POINTS, Traced, flows_of, kept, packets, side, traced
 

@@ -12,7 +12,9 @@ from screamlab.judge.churned import NO_CHURN, Done, Group, done, groups, times
 from screamlab.judge.faults import charged
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Samples, Stream
+from screamlab.judge.samples import Samples
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Windows, intersect, length_s, merge
 

@@ -10,7 +10,8 @@ from screamlab.judge.model import CheckResult
 from screamlab.judge.noise import floors
 from screamlab.judge.reboots import holes
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Samples
+from screamlab.judge.samples import Samples
+from screamlab.judge.view import Run
 from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Window, intersect
 

@@ -7,7 +7,8 @@ from pydantic import Field
 from screamlab.judge.checks.audio import of_stream, per_stream
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Stream
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, Windows, contains, intersect, length_s
 from screamlab.judge.wire import ROUTER, Traced, packets, traced
 

@@ -6,9 +6,11 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
+from screamlab.agent.workers import KINDS
 from screamlab.evidence.journal import Entry, read_journal
 from screamlab.evidence.timeline import Line
 from screamlab.judge.canary import CLIENTS, ROUTER, ZERO, CanaryRun
@@ -17,6 +19,7 @@ from screamlab.judge.model import CheckResult
 from screamlab.judge.run import judge
 from screamlab.judge.view import Run
 from screamlab.paths import CHECKOUT
+from screamlab.scenario.valgrind import Tool
 
 DATA = CHECKOUT / "lab_tests/data/logs"
 IDS = ("log.fatal", "log.exhaustion", "log.errors", "log.warnings")
@@ -129,6 +132,16 @@ def test_another_process_of_the_machine_is_not_the_labs() -> None:
     kernel("machine")(run)
     segfault = bad(run)["log.fatal", "kernel-segfault"]
     assert "native-sender[#]" in segfault.reason and "somebody-else" not in segfault.reason
+
+
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"sip_registrar"}))
+def test_every_worker_is_the_labs(kind: str) -> None:
+    assert patterns().processes.fullmatch(kind.replace("_", "-")[:15])
+
+
+@pytest.mark.parametrize("tool", get_args(Tool))
+def test_the_router_under_a_tool_is_the_labs(tool: str) -> None:
+    assert patterns().processes.fullmatch(f"{tool}-amd64-linux"[:15])
 
 
 def test_what_the_kernel_said_is_needed_to_acquit_it() -> None:

@@ -35,7 +35,7 @@ LAB = "lab"
 # Seconds follow one another too closely to count each: a block of them is one observation.
 BLOCK_S = 10.0
 # What these checks measure is read from the series; their values would tell the same twice.
-_BY_SERIES = re.compile(r"(audio|lab|router|impair)\.(?!recovery)")
+_BY_SERIES = re.compile(r"(audio|lab|router|impair)\.(?!recovery|leak|stop)")
 
 
 @dataclass(frozen=True, order=True)

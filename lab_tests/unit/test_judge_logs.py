@@ -13,7 +13,7 @@ import pytest
 from screamlab.agent.workers import KINDS
 from screamlab.evidence.journal import Entry, read_journal
 from screamlab.evidence.timeline import Line
-from screamlab.judge.canary import CLIENTS, ROUTER, ZERO, CanaryRun
+from screamlab.judge.canary import CLIENTS, ROUTER, UNIT, ZERO, CanaryRun
 from screamlab.judge.log_patterns import began_with, patterns, told
 from screamlab.judge.model import CheckResult
 from screamlab.judge.run import judge
@@ -153,6 +153,20 @@ def test_what_the_kernel_said_is_needed_to_acquit_it() -> None:
         pattern.id for pattern in patterns().patterns if pattern.of == ("kernel",)
     }
     assert all(CLIENTS[1] in result.reason for result in found.values())
+
+
+def test_a_router_whose_log_is_elsewhere_is_not_acquitted_by_others() -> None:
+    run = healthy()
+    run.logged = []
+    run.heard = [line for line in run.heard if line.source != UNIT]
+    run.log(HOLD_AT, "nothing of note", unit="other.service")
+    found = bad(run)
+    assert {result.status for result in found.values()} == {"unknown"}
+    assert {name for _, name in found} == {
+        pattern.id
+        for pattern in patterns().patterns
+        if pattern.of == ("router",) and pattern.severity != "harmless"
+    }
 
 
 def test_a_journal_that_lost_lines_acquits_nobody() -> None:

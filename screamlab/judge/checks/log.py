@@ -79,6 +79,8 @@ def _result(
     if deaf and seen.pattern.of == ("kernel",):
         reason = f"what the kernel of {deaf[0]} said is not in the run folder"
         return grade.unknown(seen.pattern.id, reason)
+    if seen.pattern.of == ("router",) and not told(run).router:
+        return grade.unknown(seen.pattern.id, "the router's unit has logged nothing")
 
     def evaluate(windows: Windows) -> CheckResult:
         return _graded(run, params, grade, seen, windows)

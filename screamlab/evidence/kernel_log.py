@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import re
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from screamlab.observe.host_facts import kernel
 
 # Where they lie in the run's folder: one JSON object {t, level, text} a line.
 KERNEL_FILE = "machine-kernel.jsonl"
@@ -27,10 +28,7 @@ _ESCAPED = re.compile(r"\\x([0-9a-f]{2})")
 
 def is_ours(facts: Mapping[str, Any]) -> bool:
     """Whether a host with these facts is a container on the kernel that runs this process."""
-    # When it was started is told too, but to the second and by a clock that is corrected.
-    kernel = {"release": platform.release(), "version": platform.version()}
-    same = kernel.items() <= (facts.get("kernel") or {}).items()
-    return facts.get("virtualization") == CONTAINER and same
+    return facts.get("virtualization") == CONTAINER and facts.get("kernel") == kernel()
 
 
 def parse_record(record: bytes) -> tuple[float, int, str] | None:

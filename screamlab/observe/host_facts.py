@@ -71,7 +71,7 @@ def gather(
         "taken_at": time.time(),
         "hostname": socket.gethostname(),
         "os": _os_release(),
-        "kernel": _kernel(),
+        "kernel": kernel(),
         "machine": platform.machine(),
         "virtualization": _run("systemd-detect-virt", ok=(0, 1)),
         "boot_id": _text("/proc/sys/kernel/random/boot_id"),
@@ -112,7 +112,7 @@ def parse_os_release(text: str) -> dict[str, str]:
     return {name: value.strip().strip("\"'") for name, value in pairs if not name.startswith("#")}
 
 
-def _kernel() -> dict[str, Any]:
+def kernel() -> dict[str, Any]:
     """What tells one running kernel from another; a container has a boot id of its own."""
     started = re.search(r"^btime (\d+)$", _text("/proc/stat") or "", re.MULTILINE)
     return {

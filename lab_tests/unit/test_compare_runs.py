@@ -85,6 +85,14 @@ def test_the_figures_of_a_run_are_those_of_its_hold() -> None:
     assert processor.value == pytest.approx(34, abs=4) and len(processor.parts) == 4
 
 
+def test_what_no_series_tells_is_taken_from_the_checks() -> None:
+    run = made(1, "0.3.75")
+    run.meta["checks"] = [{"id": "router.stop"}, {"id": "router.memory"}]
+    run.event(999.0, "router1", "router.stopped", "router", outcome="ended", seconds=3.5)
+    found = {metric.name: figure.value for metric, figure in findings(Run(run)).figures.items()}
+    assert found["router.stop"] == 3.5 and "router.memory" not in found
+
+
 def test_subjects_go_by_their_groups() -> None:
     assert kind_of("stream/out-l16-gst-02/rtp-l16-01") == "out-l16-gst"
     assert kind_of("receiver/web-01") == "web" and kind_of("router") == "router"

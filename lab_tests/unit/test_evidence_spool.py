@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from screamlab.evidence import spool as spool_module
+from screamlab.evidence.follow import new_records
 from screamlab.evidence.spool import Spool, complete_pieces, read_lines
 
 
@@ -140,3 +141,7 @@ def test_garbage_between_lines_is_counted(tmp_path: Path) -> None:
     lines = read_lines(path)
     assert [record["t"] for record in lines.records] == [1, 2]
     assert lines.broken == 2
+
+
+def test_a_file_that_was_collected_and_removed_meanwhile_has_no_news(tmp_path: Path) -> None:
+    assert list(new_records(tmp_path / "events-agent.jsonl", {})) == []

@@ -451,6 +451,17 @@ def test_unknown_clocks_leave_latency_unknown(run: CanaryRun) -> None:
     assert result_of(run, "audio.latency", RTP).status == "unknown"
 
 
+def test_machines_that_were_booted_in_one_second_are_no_containers_on_one_kernel(
+    run: CanaryRun,
+) -> None:
+    for host, facts in run.facts.items():
+        facts |= {"boot_id": f"of {host}", "virtualization": "systemd-nspawn"}
+    assert Run(run).share_kernel(run.facts)
+    for facts in run.facts.values():
+        facts["virtualization"] = "kvm"
+    assert not Run(run).share_kernel(run.facts)
+
+
 def test_measured_clocks_make_latency_known(run: CanaryRun) -> None:
     offsets = (("router1", 0.1), ("client1", 0.2), ("client2", -0.3))
     for at, (host, offset_ms) in enumerate(offsets, 1):

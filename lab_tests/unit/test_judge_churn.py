@@ -14,7 +14,8 @@ from screamlab.judge.checks import CHECKS
 from screamlab.judge.leak_cycles import growth_per_cycle
 from screamlab.judge.model import CheckResult, Verdict
 from screamlab.judge.run import judge
-from screamlab.judge.view import Run, Samples
+from screamlab.judge.samples import Samples
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window
 
 # Of the hold from 20 s to 140 s the middle third is churn.

@@ -17,7 +17,8 @@ from screamlab.judge.leak_shapes import SHAPES
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import validate_check
 from screamlab.judge.run import judge
-from screamlab.judge.view import Run, Samples
+from screamlab.judge.samples import Samples
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window
 
 HOUR_S, MIB = 3600.0, float(1 << 20)

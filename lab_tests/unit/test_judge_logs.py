@@ -6,17 +6,20 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
+from typing import get_args
 
 import pytest
 
+from screamlab.agent.workers import KINDS
 from screamlab.evidence.journal import Entry, read_journal
 from screamlab.evidence.timeline import Line
-from screamlab.judge.canary import CLIENTS, ROUTER, ZERO, CanaryRun
+from screamlab.judge.canary import CLIENTS, ROUTER, UNIT, ZERO, CanaryRun
 from screamlab.judge.log_patterns import began_with, patterns, told
 from screamlab.judge.model import CheckResult
 from screamlab.judge.run import judge
 from screamlab.judge.view import Run
 from screamlab.paths import CHECKOUT
+from screamlab.scenario.valgrind import Tool
 
 DATA = CHECKOUT / "lab_tests/data/logs"
 IDS = ("log.fatal", "log.exhaustion", "log.errors", "log.warnings")
@@ -131,6 +134,16 @@ def test_another_process_of_the_machine_is_not_the_labs() -> None:
     assert "native-sender[#]" in segfault.reason and "somebody-else" not in segfault.reason
 
 
+@pytest.mark.parametrize("kind", sorted({*KINDS} - {"sip_registrar"}))
+def test_every_worker_is_the_labs(kind: str) -> None:
+    assert patterns().processes.fullmatch(kind.replace("_", "-")[:15])
+
+
+@pytest.mark.parametrize("tool", get_args(Tool))
+def test_the_router_under_a_tool_is_the_labs(tool: str) -> None:
+    assert patterns().processes.fullmatch(f"{tool}-amd64-linux"[:15])
+
+
 def test_what_the_kernel_said_is_needed_to_acquit_it() -> None:
     run = healthy()
     run.deaf = {CLIENTS[1]}
@@ -140,6 +153,20 @@ def test_what_the_kernel_said_is_needed_to_acquit_it() -> None:
         pattern.id for pattern in patterns().patterns if pattern.of == ("kernel",)
     }
     assert all(CLIENTS[1] in result.reason for result in found.values())
+
+
+def test_a_router_whose_log_is_elsewhere_is_not_acquitted_by_others() -> None:
+    run = healthy()
+    run.logged = []
+    run.heard = [line for line in run.heard if line.source != UNIT]
+    run.log(HOLD_AT, "nothing of note", unit="other.service")
+    found = bad(run)
+    assert {result.status for result in found.values()} == {"unknown"}
+    assert {name for _, name in found} == {
+        pattern.id
+        for pattern in patterns().patterns
+        if pattern.of == ("router",) and pattern.severity != "harmless"
+    }
 
 
 def test_a_journal_that_lost_lines_acquits_nobody() -> None:

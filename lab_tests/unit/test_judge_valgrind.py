@@ -154,8 +154,19 @@ def test_without_a_report_nothing_is_known(run: CanaryRun) -> None:
         assert "no report" in asked(run, check, None)[0].reason
     assert "names no baseline" in asked(run, "baseline", None)[0].reason
     assert "which does not tell this" in asked(run, "leaks", report(tool="massif"))[0].reason
+    run.meta["instrument"] = {"tool": "objgraph"}
+    assert "under no tool" in asked(run, "leaks", report())[0].reason
     del run.meta["instrument"]
     assert "under no tool" in asked(run, "leaks", report())[0].reason
+
+
+def test_a_report_that_came_home_broken_leaves_the_run_its_verdict(run: CanaryRun) -> None:
+    run.meta["checks"] = [{"id": "valgrind.leaks"}]
+    (run.path / "hosts" / ROUTER / REPORT_FILE).write_text('{"schema":1,"groups":[')
+    view = Run(run)
+    verdict = judge(view, ())
+    assert "is no grouped report" in verdict.checks[0].reason
+    assert "leaks" in render_html(view, verdict, ())
 
 
 def test_a_stack_is_of_the_innermost_that_is_not_the_systems() -> None:

@@ -13,8 +13,9 @@ from screamlab.judge.canary import CanaryRun
 from screamlab.judge.checks import CHECKS
 from screamlab.judge.model import CheckResult
 from screamlab.judge.run import judge
+from screamlab.judge.samples import Samples
 from screamlab.judge.verdict import give_verdict
-from screamlab.judge.view import Run, Samples
+from screamlab.judge.view import Run
 from screamlab.report.downsample import buckets, compact, rate
 from screamlab.report.html import render_html
 from screamlab.report.junit import render_junit

@@ -22,7 +22,10 @@ from screamlab.judge.checks.latency import Latency, one_clock
 from screamlab.judge.faults import MIN_CLEAN_SHARE
 from screamlab.judge.model import CheckResult, Outcome
 from screamlab.judge.run import judge
-from screamlab.judge.view import Run, Samples, Stream
+from screamlab.judge.samples import Samples
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
+from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Windows, length_s, merge, subtract
 
 Better = Literal["lower", "higher"]
@@ -32,7 +35,7 @@ LAB = "lab"
 # Seconds follow one another too closely to count each: a block of them is one observation.
 BLOCK_S = 10.0
 # What these checks measure is read from the series; their values would tell the same twice.
-_BY_SERIES = re.compile(r"(audio|lab|router|impair)\.(?!recovery)")
+_BY_SERIES = re.compile(r"(audio|lab|router|impair)\.(?!recovery|leak|stop)")
 
 
 @dataclass(frozen=True, order=True)
@@ -181,10 +184,10 @@ def _of_streams(run: Run) -> dict[Metric, Figure]:
 
 # Series of the router's own in the hold: subject, metric, scale, unit, and how it is summed up.
 _ROUTER: tuple[tuple[str, str, str, float, str, str], ...] = (
-    ("process/router", "cpu_percent", "processor", 1.0, "%", "mean"),
-    ("process/router", "pss_bytes", "memory", 1 / MIB, "MiB", "max"),
-    ("process/router", "threads", "threads", 1.0, "count", "median"),
-    ("process/router", "descriptors", "descriptors", 1.0, "count", "median"),
+    (ROUTER, "cpu_percent", "processor", 1.0, "%", "mean"),
+    (ROUTER, "pss_bytes", "memory", 1 / MIB, "MiB", "max"),
+    (ROUTER, "threads", "threads", 1.0, "count", "median"),
+    (ROUTER, "descriptors", "descriptors", 1.0, "count", "median"),
     ("router", "api_latency_ms", "API latency p50", 1.0, "ms", "median"),
     ("router", "api_latency_ms", "API latency p95", 1.0, "ms", "p95"),
 )

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 
 from screamlab.compare.rows import WORDS, Comparison, Row, verdicts
+from screamlab.report.page import rendered
 
 # The strip of a metric in pixels: its length, and the room at its ends.
 LENGTH, MARGIN = 220, 6
@@ -26,17 +23,9 @@ class Dot:
 
 def render_page(comparisons: Sequence[Comparison]) -> str:
     """The page that holds each comparison, in order."""
-    environment = Environment(
-        loader=PackageLoader("screamlab", "compare"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = resources.files("screamlab.report").joinpath("report.css").read_text(encoding="utf-8")
-    return environment.get_template("compare.html.j2").render(
-        comparisons=comparisons, dots=dots, verdicts=verdicts, words=WORDS, length=LENGTH,
-        style=Markup(style),
+    return rendered(
+        "compare", "compare.html.j2", comparisons=comparisons, dots=dots, verdicts=verdicts,
+        words=WORDS, length=LENGTH,
     )  # fmt: skip
 
 

@@ -22,7 +22,7 @@ import duckdb
 
 from screamlab import __version__
 from screamlab.errors import BadInput, InfraError
-from screamlab.evidence.bundle import SCHEMA_VERSION
+from screamlab.evidence.bundle import SCHEMA_VERSION, optional_document
 from screamlab.evidence.kernel_log import KERNEL_FILE, is_ours, news
 from screamlab.evidence.merge import merge_events
 from screamlab.evidence.pack import sha256_of
@@ -68,8 +68,8 @@ def build_bundle(
 
 
 def _build(run_dir: Path, outcomes: Mapping[str, str | None], dry: bool) -> Built:
-    before = _read_json(run_dir / "manifest.json")
-    meta = _read_json(run_dir / "run.json") or {}
+    before = optional_document(run_dir / "manifest.json")
+    meta = optional_document(run_dir / "run.json")
     heard = _kernel_news(run_dir, meta)
     if heard is not None and not dry:
         (run_dir / KERNEL_FILE).write_bytes(heard)
@@ -112,8 +112,8 @@ def list_anew(run_dir: Path) -> None:
     That is the files on top: `run.json` learns how long all of it took, and the log of the run
     comes to its end. What was collected stays listed as it was; nothing is done without a manifest.
     """
-    manifest = _read_json(run_dir / "manifest.json")
-    if manifest is None:
+    manifest = optional_document(run_dir / "manifest.json")
+    if not manifest:
         return
     kept = [e for e in manifest["files"] if "/" in e["path"] or e["path"] in _OWN_FILES]
     on_top = [path for path in _source_files(run_dir) if path.parent == run_dir]
@@ -132,8 +132,7 @@ def write_json(path: Path, value: Any) -> None:
 _EMPTY: dict[str, Any] = {"events": 0, "series_values": 0, "broken_lines": {}, "hosts": {}}
 
 
-def _built(manifest: Mapping[str, Any] | None, *, changed: bool) -> Built:
-    assert manifest is not None
+def _built(manifest: Mapping[str, Any], *, changed: bool) -> Built:
     return Built(
         changed=changed,
         events=manifest["events"],
@@ -149,7 +148,7 @@ def _built(manifest: Mapping[str, Any] | None, *, changed: bool) -> Built:
 
 def _collection(run_dir: Path, outcomes: Mapping[str, str | None]) -> dict[str, dict[str, Any]]:
     """Every host the run has had, and whether anything of it is here."""
-    told = _read_json(run_dir / "collection.json") or {}
+    told = optional_document(run_dir / "collection.json")
     planned = {path.stem for path in (run_dir / "plans").glob("*.json")}
     present = {path.parent.name for path in (run_dir / "hosts").glob("*/*.jsonl")}
     states: dict[str, dict[str, Any]] = {}
@@ -164,7 +163,7 @@ def _collection(run_dir: Path, outcomes: Mapping[str, str | None]) -> dict[str, 
 
 def _kernel_news(run_dir: Path, meta: Mapping[str, Any]) -> bytes | None:
     """What this machine's kernel said in the run's time, if hosts run on it and it is new."""
-    facts = (_read_json(path) or {} for path in (run_dir / "hosts").glob("*/facts.json"))
+    facts = (optional_document(path) for path in (run_dir / "hosts").glob("*/facts.json"))
     zero = meta.get("zero")
     if not zero or not any(map(is_ours, facts)):
         return None
@@ -173,7 +172,7 @@ def _kernel_news(run_dir: Path, meta: Mapping[str, Any]) -> bytes | None:
 
 def _is_current(
     run_dir: Path,
-    manifest: Mapping[str, Any] | None,
+    manifest: Mapping[str, Any],
     hosts: Mapping[str, Any],
     sources: list[dict[str, Any]],
 ) -> bool:
@@ -218,11 +217,3 @@ def _versions() -> dict[str, str]:
         "duckdb": duckdb.__version__,
         "python": platform.python_version(),
     }
-
-
-def _read_json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None

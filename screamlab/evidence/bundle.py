@@ -78,7 +78,7 @@ class Bundle:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """`manifest.json`: files with sizes and checksums, broken lines, versions."""
-        return _optional_document(self.path / "manifest.json")
+        return optional_document(self.path / "manifest.json")
 
     @property
     def missing_hosts(self) -> tuple[str, ...]:
@@ -88,7 +88,7 @@ class Bundle:
     @cached_property
     def missing_reasons(self) -> dict[str, str]:
         """Why nothing was collected, of every host that is missing."""
-        known = _optional_document(self.path / "collection.json")
+        known = optional_document(self.path / "collection.json")
         return {
             host: known.get(host, {}).get("reason") or "nothing was collected"
             for host in sorted({*self.plans, *known})
@@ -117,7 +117,7 @@ class Bundle:
         `{offset_ms, bound_ms}`), is laid into `clock`.
         """
         paths = sorted(self.path.glob("hosts/*/facts.json"))
-        facts = {path.parent.name: _optional_document(path) for path in paths}
+        facts = {path.parent.name: optional_document(path) for path in paths}
         for host, measured in (self.meta.get("clocks") or {}).items():
             own = facts.setdefault(host, {})
             own["clock"] = {**(own.get("clock") or {}), **measured}
@@ -241,7 +241,8 @@ def _read_document(path: Path) -> dict[str, Any]:
     return value
 
 
-def _optional_document(path: Path) -> dict[str, Any]:
+def optional_document(path: Path) -> dict[str, Any]:
+    """The JSON object in a file; an empty one where there is none, or none that can be read."""
     try:
         return _read_document(path)
     except BadInput:

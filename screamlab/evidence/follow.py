@@ -6,8 +6,11 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from screamlab.evidence.spool import parse_line
 
 POLL_S = 0.25
 # The subjects of series that are passed on; the rest is collected after the run.
@@ -38,16 +41,15 @@ def print_followed(directory: Path) -> None:
 
 
 def new_records(file: Path, offsets: dict[Path, int]) -> Iterator[dict[str, Any]]:
-    """The whole lines that a spool file has beyond its offset, which moves on with them."""
-    with file.open("rb") as opened:
+    """The whole lines that a spool file has beyond its offset, which moves on with them.
+
+    None of a file that has just been collected and removed.
+    """
+    with suppress(FileNotFoundError), file.open("rb") as opened:
         opened.seek(offsets.get(file, 0))
         for line in opened:
             if not line.endswith(b"\n"):
                 return
             offsets[file] = offsets.get(file, 0) + len(line)
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict):
+            if (record := parse_line(line)) is not None:
                 yield record

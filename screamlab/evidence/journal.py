@@ -54,9 +54,14 @@ class Entry:
         value = self.fields.get("PRIORITY", "6")
         return int(value) if value.isdigit() else 6
 
+    @property
+    def told_of(self) -> Iterator[str]:
+        """The units that the system logged this about."""
+        return (self.fields[name] for name in _ABOUT if name in self.fields)
+
     def about(self, unit: str) -> bool:
         """Whether a process of `unit` logged this or the system logged it about `unit`."""
-        return self.unit == unit or any(self.fields.get(name) == unit for name in _ABOUT)
+        return self.unit == unit or unit in self.told_of
 
 
 def read_journal(path: Path, *, unit: str | None = None) -> Iterator[Entry]:

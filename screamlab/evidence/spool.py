@@ -121,12 +121,16 @@ def iter_lines(path: Path) -> Iterator[dict[str, Any] | None]:
     """Yield every record of one spool file in order, None for a line that is not whole."""
     with path.open("rb") as file:
         for line in file:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                yield None
-                continue
-            yield record if isinstance(record, dict) and line.endswith(b"\n") else None
+            yield parse_line(line) if line.endswith(b"\n") else None
+
+
+def parse_line(line: bytes) -> dict[str, Any] | None:
+    """The record that a line holds; None for one that is broken."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 class _File:

@@ -37,8 +37,6 @@ _LEVEL = re.compile(
     r"(?::(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})?|\])"
 )
 _LEVELS = {"DEBUG": 7, "INFO": 6, "WARN": 4, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
-# Of what systemd says about a unit, which that is.
-_ABOUT = ("UNIT", "OBJECT_SYSTEMD_UNIT", "COREDUMP_UNIT")
 _HEAD = frozenset({"t", "host", "kind", "subject"})
 
 
@@ -121,8 +119,7 @@ def journal_line(host: str, entry: Entry) -> Line:
     """A journal entry of `host` as a line of the timeline."""
     if entry.fields.get("_TRANSPORT") == "kernel":
         return Line(entry.t, host, "kernel", "kernel", entry.priority, entry.message)
-    about = (entry.fields[name] for name in _ABOUT if name in entry.fields)
-    source = next(about, entry.unit) or entry.identifier
+    source = next(entry.told_of, entry.unit) or entry.identifier
     level = entry.priority
     if found := _LEVEL.match(entry.message):
         level = _LEVELS[found["level"]]

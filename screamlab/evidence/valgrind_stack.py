@@ -95,6 +95,11 @@ def place(frame: Frame) -> str:
     return frame.function or f"{_UNKNOWN} ({frame.object.rpartition('/')[2] or 'no object'})"
 
 
+def source(frame: Frame) -> str:
+    """File and line of a frame, as short as can be; empty when they are not known."""
+    return f"{frame.file.rpartition('/')[2]}:{frame.line}" if frame.file else ""
+
+
 def short(function: str) -> str:
     """A C++ function's name without its parameters, template arguments and return type.
 

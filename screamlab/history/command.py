@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -41,8 +40,7 @@ def _table(runs: Sequence[Listed]) -> Table:
     heads = ("began", "scenario", "scale", "router", "verdict", "run", "reason")
     table = Table(*heads, box=None, pad_edge=False, header_style="dim")
     for run in runs:
-        began = time.strftime("%Y-%m-%d %H:%M", time.localtime(run.began))
         verdict = Text(run.verdict or "–", STYLES.get(run.verdict or "", "dim"))
-        table.add_row(began, run.scenario, run.scale, run.version or "–", verdict,
+        table.add_row(run.date, run.scenario, run.scale, run.version or "–", verdict,
                       Text(run.folder.name), Text(run.reason))  # fmt: skip
     return table

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from screamlab.errors import BadInput
-from screamlab.run.folder import RUN_FILE, read_record
+from screamlab.evidence.bundle import optional_document
+from screamlab.run.folder import RUN_FILE
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,11 @@ class Listed:
     verdict: str | None
     reason: str
 
+    @property
+    def date(self) -> str:
+        """When it began, to the minute."""
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.began))
+
 
 def list_runs(folder: Path) -> list[Listed]:
     """Every run folder in `folder`, oldest first; `BadInput` when there is no such folder."""
@@ -36,11 +40,8 @@ def list_runs(folder: Path) -> list[Listed]:
 
 
 def _listed(folder: Path) -> Listed:
-    try:
-        record: Mapping[str, Any] = read_record(folder)
-    except BadInput:
-        record = {}
-    judged = _optional(folder / "verdict.json")
+    record = optional_document(folder / RUN_FILE)
+    judged = optional_document(folder / "verdict.json")
     began = float(record.get("zero") or (folder / RUN_FILE).stat().st_mtime)
     return Listed(
         folder=folder,
@@ -52,11 +53,3 @@ def _listed(folder: Path) -> Listed:
         verdict=judged.get("verdict"),
         reason=str(judged.get("reason", "not judged")),
     )
-
-
-def _optional(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -58,7 +58,7 @@ def prune(
     table = Table("run", "verdict", "began", "MiB", "", box=None, pad_edge=False)
     for run, why in meant:
         mib = "" if why else f"{sizes[run.folder] / 2**20:.1f}"
-        table.add_row(Text(run.folder.name), run.verdict or "–", _date(run.began), mib,
+        table.add_row(Text(run.folder.name), run.verdict or "–", run.date, mib,
                       f"stays: {why}" if why else "removed" if remove else "would go")  # fmt: skip
     console.print(table if meant else "nothing is to go")
     try:
@@ -84,7 +84,3 @@ def _stays(run: Listed, rank: int, rule: Rule, latest: Path | None, now: float) 
 
 def _bytes(folder: Path) -> int:
     return sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_dir())
-
-
-def _date(unix_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(unix_s))

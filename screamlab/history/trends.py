@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from importlib import resources
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from screamlab.compare.findings import Findings
+from screamlab.report.page import embedded, rendered
 
 Chart = dict[str, Any]
 
@@ -24,18 +22,10 @@ def render_trends(runs: Sequence[Findings]) -> str:
     for run in runs:
         topics[f"{run.scenario} {run.scale}"].append(run)
     charts = {topic: [*_verdicts(own), *_metrics(own)] for topic, own in topics.items()}
-    environment = Environment(
-        loader=PackageLoader("screamlab", "history"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    style = resources.files("screamlab.report").joinpath("report.css").read_text(encoding="utf-8")
-    data = json.dumps(charts, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    return environment.get_template("trends.html.j2").render(
-        charts=charts, style=Markup(style), plotly=Markup(get_plotlyjs()), data=Markup(data)
-    )
+    return rendered(
+        "history", "trends.html.j2", charts=charts, plotly=Markup(get_plotlyjs()),
+        data=embedded(charts),
+    )  # fmt: skip
 
 
 def _verdicts(runs: Sequence[Findings]) -> list[Chart]:

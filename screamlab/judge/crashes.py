@@ -11,12 +11,12 @@ from functools import lru_cache
 from pathlib import Path
 
 from screamlab.evidence.stacks import Frame, crashed, telling
-from screamlab.judge.view import Event, Run
+from screamlab.judge.samples import Event
+from screamlab.judge.view import Run
+from screamlab.judge.watched import AGENT, ROUTER, units
 from screamlab.judge.windows import Window, Windows, merge
 from screamlab.observe.core_file import signal_name
 
-ROUTER = "process/router"
-AGENT = "process/agent"
 # systemd.journal-fields(7): "a process of a unit has exited".
 _EXITED = "98e322203f7a4ed290d09fe03c09fe15"
 # Signals by which a program ends itself; SIGKILL, SIGTERM and SIGINT come from outside.
@@ -122,11 +122,7 @@ def looks(run: Run, host: str, subject: str) -> int:
 def watched_unit(run: Run, host: str, subject: str) -> str | None:
     """The unit that is watched on a host as `subject`."""
     plan = run.plans.get(host)
-    for worker in plan.workers if plan else ():
-        for process in worker.spec.get("processes", ()):
-            if f"process/{process.get('name')}" == subject:
-                return str(process.get("unit"))
-    return None
+    return units(plan).get(subject) if plan else None
 
 
 def down(run: Run) -> Windows:

@@ -11,7 +11,9 @@ from functools import partial
 
 import numpy as np
 
-from screamlab.judge.view import Run, Samples, Stream
+from screamlab.judge.samples import Samples
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window
 from screamlab.scenario.plan import Phase
 

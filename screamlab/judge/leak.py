@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from screamlab.judge.view import Samples
+from screamlab.judge.samples import Samples
 from screamlab.judge.windows import Windows, inside, length_s, merge, subtract
 
 Values = NDArray[np.float64]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from screamlab.judge.checks.leak import HOUR_S, MIB, RouterLeak
 from screamlab.judge.leak import Measured, growth, measure
 from screamlab.judge.leak_shapes import PAGES_PER_MIB, SHAPES, Values, leaking, series
-from screamlab.judge.view import Samples
+from screamlab.judge.samples import Samples
 from screamlab.judge.windows import Window
 from screamlab.paths import CHECKOUT
 

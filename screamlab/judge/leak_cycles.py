@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from screamlab.judge.leak import MIN_FLOORS, Growth, Values, floors, look
-from screamlab.judge.view import Samples
+from screamlab.judge.samples import Samples
 from screamlab.judge.windows import Windows
 
 _FEWEST_CYCLES = 3

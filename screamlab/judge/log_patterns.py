@@ -95,10 +95,14 @@ class Seen:
 
 @dataclass
 class Told:
-    """How many lines were held against the patterns, and what was seen of each."""
+    """How many lines were held against the patterns, and what was seen of each.
+
+    `router` is whether the router's own log is among them: it said something, if only as it began.
+    """
 
     lines: int
     seen: dict[str, Seen]
+    router: bool
 
 
 @dataclass(frozen=True)
@@ -119,9 +123,11 @@ def told(run: Run) -> Told:
     known = patterns()
     seen = {pattern.id: Seen(pattern) for pattern in known.patterns}
     count = 0
+    router = False
     kernel: set[tuple[int, str]] = set()
     for line in run.bundle.timeline():
         at_s = line.t - run.zero
+        router = router or (line.kind == "journal" and kind_of(run, line) == "router")
         if line.kind not in ("journal", "kernel") or not -CALM_S <= at_s <= run.duration_s:
             continue
         count += at_s >= 0
@@ -136,7 +142,7 @@ def told(run: Run) -> Told:
             seen[pattern.id].before = True
         else:
             seen[pattern.id].add(at_s, line)
-    return Told(count, seen)
+    return Told(count, seen, router)
 
 
 def began_with(run: Run, seen: Seen) -> Began | None:

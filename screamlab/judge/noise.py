@@ -8,7 +8,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from screamlab.judge.view import Placed, Run, Samples, Stream
+from screamlab.judge.samples import Samples
+from screamlab.judge.streams import Placed, Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, Windows, contains
 
 ARTIFACTS = ("repeat", "skip", "slip", "click", "swap")
@@ -44,22 +46,28 @@ def floors(run: Run) -> tuple[Floor, ...]:
 
 def floor_of(run: Run, stream: Stream) -> Floor | None:
     """The worst that the null path shows of the kinds at either end of a routed stream."""
-    alike = [null for null in _null(run) if _alike(null, stream)]
-    return _floor(run, stream.kind, alike) if alike else None
+    return _worst(run, stream.kind, stream.sender.kind, stream.receiver.kind)
+
+
+@lru_cache(maxsize=64)
+def _worst(run: Run, kind: str, sender: str, receiver: str) -> Floor | None:
+    alike = [s for s in _null(run) if s.sender.kind == sender or s.receiver.kind == receiver]
+    return _floor(run, kind, alike) if alike else None
 
 
 def listener_floor(run: Run, receiver: Placed) -> Floor | None:
     """What the null path shows of a kind of receiver: its own latency and level."""
-    alike = [null for null in _null(run) if null.receiver.kind == receiver.kind]
-    return _floor(run, receiver.kind, alike) if alike else None
+    return _of_receivers(run, receiver.kind)
+
+
+@lru_cache(maxsize=64)
+def _of_receivers(run: Run, kind: str) -> Floor | None:
+    alike = [stream for stream in _null(run) if stream.receiver.kind == kind]
+    return _floor(run, kind, alike) if alike else None
 
 
 def _null(run: Run) -> list[Stream]:
     return [stream for stream in run.streams if stream.null]
-
-
-def _alike(null: Stream, stream: Stream) -> bool:
-    return null.sender.kind == stream.sender.kind or null.receiver.kind == stream.receiver.kind
 
 
 def _floor(run: Run, kind: str, streams: list[Stream]) -> Floor:

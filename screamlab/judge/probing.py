@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from screamlab.impair.probe_stream import ProbeStream
-from screamlab.judge.view import Event, Run
+from screamlab.judge.samples import Event
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, Windows, contains, inside
 
 Values = NDArray[np.float64]

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from screamlab.evidence.spool import iter_lines
-from screamlab.judge.view import Run, Samples
+from screamlab.judge.samples import Samples
+from screamlab.judge.view import Run
 
 Line = Mapping[str, Any]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from screamlab.impair.condition import Impairment
 from screamlab.impair.probe_stream import Direction
 from screamlab.judge.probing import probes
-from screamlab.judge.view import Placed, Run
+from screamlab.judge.streams import Placed
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Windows, length_s
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable
 from itertools import islice
-from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from screamlab.evidence.valgrind_report import Group, Report, read_report, save_report
-from screamlab.evidence.valgrind_stack import OWNERS, Objects, blamed, place, short
+from screamlab.evidence.valgrind_stack import OWNERS, Objects, blamed, place, short, source
 from screamlab.judge.valgrind_told import Change, compare, total
 
 
@@ -71,8 +70,7 @@ def _where(group: Group, objects: Objects) -> tuple[str, str]:
     """The blamed function with its source, and the three that called it."""
     if not group.stack:
         return group.text, ""
-    source = blamed(group.stack, objects)
-    at = f" {Path(source.file).name}:{source.line}" if source.file else ""
-    callers = group.stack[group.stack.index(source) + 1 :]
+    at = blamed(group.stack, objects)
+    callers = group.stack[group.stack.index(at) + 1 :]
     called_by = " < ".join(short(place(one)) for one in callers[:3])
-    return escape(short(place(source)) + at), escape(called_by)
+    return escape(f"{short(place(at))} {source(at)}".rstrip()), escape(called_by)

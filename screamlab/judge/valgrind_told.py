@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from screamlab.evidence.valgrind_keep import REPORT_FILE
 from screamlab.evidence.valgrind_report import BASELINE_FILE, Group, Report, read_report
@@ -13,12 +14,14 @@ from screamlab.judge.view import Run
 OBJECTS = Objects()
 
 
+@lru_cache(maxsize=4)
 def report_of(run: Run) -> Report | None:
-    """The grouped report of the router; None when none came home."""
+    """The grouped report of the router; None when none came home, `BadInput` for a broken one."""
     file = run.bundle.path / "hosts" / str(run.router_host) / REPORT_FILE
     return read_report(file, OBJECTS) if file.is_file() else None
 
 
+@lru_cache(maxsize=4)
 def baseline_of(run: Run) -> Report | None:
     """The report that the scenario names to compare with, if it names one."""
     file = run.bundle.path / BASELINE_FILE

@@ -3,107 +3,26 @@
 from __future__ import annotations
 
 import json
+import re
+from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
+from itertools import islice, takewhile
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from screamlab.evidence.journal import Entry
+from screamlab.evidence.kernel_log import CONTAINER
 from screamlab.evidence.spool import read_lines
 from screamlab.judge.evidence import Evidence
 from screamlab.judge.faults import Fault
 from screamlab.judge.model import RouterId
-from screamlab.judge.windows import Window, Windows, inside, intersect, merge
-from screamlab.scenario.clients import players
-from screamlab.scenario.plan import NULL_PREFIX, Phase, Plan, ReceiverStream, SenderStream
-
-_PLAYERS = players()
-
-
-@dataclass(frozen=True)
-class Samples:
-    """One metric of one subject: `t` in seconds on the plan's clock, `value` in its unit."""
-
-    t: NDArray[np.float64]
-    value: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.t)
-
-    def within(self, windows: Windows) -> Samples:
-        """Only the samples taken in `windows`."""
-        mask = inside(self.t, windows)
-        return Samples(self.t[mask], self.value[mask])
-
-    def growth(self) -> Samples:
-        """How much a cumulative counter grew up to each sample; a restart at zero is no loss."""
-        if len(self) == 0:
-            return self
-        steps = np.diff(self.value, prepend=self.value[:1])
-        return Samples(self.t, np.where(steps >= 0, steps, self.value))
-
-
-NOTHING = Samples(np.empty(0), np.empty(0))
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that happened at `at_s` on the plan's clock."""
-
-    at_s: float
-    host: str
-    kind: str
-    subject: str
-    fields: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Placed:
-    """One end of a stream and the host that plays it; `kind` is protocol-codec-client."""
-
-    name: str
-    host: str
-    kind: str
-    stream: SenderStream | ReceiverStream
-
-
-@dataclass(frozen=True)
-class Stream:
-    """A sender as one receiver must hear it, and the time in which both are up."""
-
-    receiver: Placed
-    sender: Placed
-    up: Window
-
-    @property
-    def subject(self) -> str:
-        return f"stream/{self.receiver.name}/{self.sender.name}"
-
-    @property
-    def sink(self) -> str | None:
-        """The router's sink it comes from."""
-        assert isinstance(self.receiver.stream, ReceiverStream)
-        return self.receiver.stream.sink
-
-    @property
-    def hosts(self) -> frozenset[str]:
-        return frozenset({self.receiver.host, self.sender.host})
-
-    @property
-    def null(self) -> bool:
-        """Whether it goes straight from sender to receiver, past the router."""
-        return self.receiver.name.startswith(NULL_PREFIX)
-
-    @property
-    def kind(self) -> str:
-        if self.sender.kind == self.receiver.kind:
-            return self.sender.kind
-        return f"{self.sender.kind} → {self.receiver.kind}"
+from screamlab.judge.samples import NOTHING, Event, Samples
+from screamlab.judge.streams import Placed, Stream, paired, placed
+from screamlab.judge.watched import ROUTER, units
+from screamlab.judge.windows import Window, Windows, intersect, merge
+from screamlab.scenario.plan import Phase, Plan, ReceiverStream, SenderStream
 
 
 class Run:
@@ -138,23 +57,16 @@ class Run:
 
     @cached_property
     def senders(self) -> tuple[Placed, ...]:
-        return self._placed("sender", SenderStream)
+        return placed(self.plans, "sender", SenderStream)
 
     @cached_property
     def receivers(self) -> tuple[Placed, ...]:
-        return self._placed("receiver", ReceiverStream)
+        return placed(self.plans, "receiver", ReceiverStream)
 
     @cached_property
     def streams(self) -> tuple[Stream, ...]:
         """Every receiver with every sender it must hear, null path included."""
-        senders = {sender.name: sender for sender in self.senders}
-        found = []
-        for receiver in self.receivers:
-            assert isinstance(receiver.stream, ReceiverStream)
-            for heard in receiver.stream.hears:
-                if (sender := senders.get(heard.sender)) is not None:
-                    found.append(Stream(receiver, sender, _both(receiver.stream, sender.stream)))
-        return tuple(found)
+        return paired(self.senders, self.receivers)
 
     @cached_property
     def routed(self) -> tuple[Stream, ...]:
@@ -174,11 +86,8 @@ class Run:
     @cached_property
     def _watched_router(self) -> tuple[str | None, str | None]:
         for host, plan in self.plans.items():
-            for worker in plan.workers:
-                watched = worker.spec.get("processes", ()) if worker.kind == "sampler" else ()
-                for process in watched:
-                    if process.get("name") == "router":
-                        return host, process.get("unit")
+            if ROUTER in (watched := units(plan)):
+                return host, watched[ROUTER]
         return None, None
 
     @cached_property
@@ -213,9 +122,8 @@ class Run:
         return str(told.get("reason") if isinstance(told, dict) else told)
 
     def share_kernel(self, hosts: Iterable[str]) -> bool:
-        """Whether hosts run on one kernel: the same one, of one machine, booted in one second."""
-        facts = [self.bundle.facts.get(host, {}) for host in hosts]
-        told = [(host.get("kernel") or {}, host.get("memory_bytes")) for host in facts]
+        """Whether hosts run on one kernel: the same one, of one machine, from one boot."""
+        told = [_kernel(self.bundle.facts.get(host, {})) for host in hosts]
         return bool(told) and all(one == told[0] and one[0].get("started_at") for one in told)
 
     def carriers(self, stream: Stream) -> frozenset[str]:
@@ -267,10 +175,22 @@ class Run:
     def events(self, kind: str, subject: str = "*") -> list[Event]:
         """Events of `kind` (all below it when it ends in a dot) on subjects like `subject`."""
         kinds = [k for k in self._by_kind if k.startswith(kind)] if kind.endswith(".") else [kind]
-        found = [event for k in kinds for event in self._by_kind.get(k, ())]
-        if subject != "*":
-            found = [event for event in found if fnmatchcase(event.subject, subject)]
+        if _GLOB.search(subject):
+            found = [event for k in kinds for event in self._by_kind.get(k, ())]
+            if subject != "*":
+                found = [event for event in found if fnmatchcase(event.subject, subject)]
+        else:
+            found = [event for k in kinds for event in self._by_subject.get((k, subject), ())]
         return sorted(found, key=lambda event: event.at_s) if len(kinds) > 1 else found
+
+    def between(self, from_s: float, to_s: float) -> list[Event]:
+        """All that happened from `from_s` up to and at `to_s`, in order."""
+        found: list[Event] = []
+        for events in self._by_kind.values():
+            first = bisect_left(events, from_s, key=lambda event: event.at_s)
+            near = islice(events, first, None)
+            found += takewhile(lambda event: event.at_s <= to_s, near)
+        return sorted(found, key=lambda event: event.at_s)
 
     def journal(self, unit: str) -> list[Entry] | None:
         """What a unit of the router's host logged while the plan ran; None without a journal."""
@@ -307,6 +227,15 @@ class Run:
             events.sort(key=lambda event: event.at_s)
         return dict(by_kind)
 
+    @cached_property
+    def _by_subject(self) -> dict[tuple[str, str], list[Event]]:
+        """What is asked for each of many streams is looked up, not looked for."""
+        by_subject = defaultdict(list)
+        for kind, events in self._by_kind.items():
+            for event in events:
+                by_subject[kind, event.subject].append(event)
+        return dict(by_subject)
+
     def _load_family(self, family: str, metric: str) -> dict[tuple[str, str], Samples]:
         return {
             key: Samples(t - self.zero, value)
@@ -314,24 +243,13 @@ class Run:
             for key, (t, value) in self.bundle.series(glob, metric).items()
         }
 
-    def _placed(self, role: str, model: _Model) -> tuple[Placed, ...]:
-        found = []
-        for host, plan in self.plans.items():
-            for worker in plan.workers:
-                client, played = _PLAYERS.get(worker.kind, ("", ""))
-                if played != role:
-                    continue
-                called = (device["media"] for device in worker.spec.get("devices", ()))
-                for spec in worker.spec.get("streams", filter(None, called)):
-                    stream = model.model_validate(spec)
-                    kind = f"{stream.protocol}-{stream.codec}-{client}"
-                    found.append(Placed(stream.name, host, kind, stream))
-        return tuple(found)
 
-
-_Model = type[SenderStream] | type[ReceiverStream]
+_GLOB = re.compile(r"[*?[]")
 _EVENT_HEAD = frozenset({"t", "host", "kind", "subject"})
 
 
-def _both(one: SenderStream | ReceiverStream, other: SenderStream | ReceiverStream) -> Window:
-    return Window(max(one.from_s, other.from_s), min(one.to_s, other.to_s))
+def _kernel(facts: Mapping[str, Any]) -> tuple[dict[str, Any], Any, Any]:
+    """What is the same on hosts on one kernel; machines made alike may boot in one second."""
+    # A container makes up a boot id of its own.
+    boot = None if facts.get("virtualization") == CONTAINER else facts.get("boot_id")
+    return facts.get("kernel") or {}, facts.get("memory_bytes"), boot

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,17 +54,17 @@ def intersect(windows: Windows, others: Windows) -> Windows:
 
 def subtract(windows: Windows, holes: Windows) -> Windows:
     """The time in `windows` that lies in none of `holes`."""
-    left = list(windows)
-    for hole in holes:
-        left = [
-            piece
-            for window in left
-            for piece in (
-                Window(window.from_s, min(window.to_s, hole.from_s)),
-                Window(max(window.from_s, hole.to_s), window.to_s),
-            )
-            if piece.from_s < piece.to_s
-        ]
+    apart = merge(holes)
+    ends = [hole.to_s for hole in apart]
+    left = []
+    for window in windows:
+        at = window.from_s
+        for hole in islice(apart, bisect_right(ends, at), None):
+            if hole.from_s >= window.to_s:
+                break
+            left.append(Window(at, max(at, hole.from_s)))
+            at = hole.to_s
+        left.append(Window(at, max(at, window.to_s)))
     return merge(left)
 
 
@@ -73,7 +75,6 @@ def contains(windows: Windows, at_s: float) -> bool:
 
 def inside(times: NDArray[np.float64], windows: Windows) -> NDArray[np.bool_]:
     """Which of `times` lie in one of `windows`."""
-    mask = np.zeros(times.shape, dtype=bool)
-    for window in windows:
-        mask |= (times >= window.from_s) & (times < window.to_s)
+    edges = [edge for window in merge(windows) for edge in (window.from_s, window.to_s)]
+    mask: NDArray[np.bool_] = np.searchsorted(edges, times, side="right") % 2 == 1
     return mask

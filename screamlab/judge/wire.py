@@ -14,7 +14,9 @@ from typing import Literal
 
 from screamlab.evidence.packets import Capture, Flow, Packets, read_packets
 from screamlab.evidence.rtp_statistics import PAUSE_S
-from screamlab.judge.view import Event, Run, Stream
+from screamlab.judge.samples import Event
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, contains
 from screamlab.scenario.plan import Endpoint, ReceiverStream, SenderStream
 
@@ -115,11 +117,17 @@ def traced(run: Run) -> tuple[Traced, ...]:
 
 def kept(run: Run, capture: Capture) -> Window | None:
     """The time that a capture was to cover, on the plan's clock."""
-    for event in run.events("capture.incident"):
-        if event.host == capture.host and event.fields.get("file") == capture.file:
-            fields = event.fields
-            return Window(float(fields["from_t"]) - run.zero, float(fields["to_t"]) - run.zero)
-    return None
+    return _kept(run).get((capture.host, capture.file))
+
+
+@lru_cache(maxsize=4)
+def _kept(run: Run) -> dict[tuple[str, str], Window]:
+    return {
+        (event.host, str(event.fields.get("file"))): Window(
+            float(event.fields["from_t"]) - run.zero, float(event.fields["to_t"]) - run.zero
+        )
+        for event in run.events("capture.incident")
+    }
 
 
 def flows_of(run: Run, capture: Capture, stream: Stream) -> dict[int, list[Flow]]:

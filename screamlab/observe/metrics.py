@@ -13,13 +13,13 @@ that is on; and `screamlab_run_seconds` since the plan's zero.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from screamlab.agent.context import WorkerContext
 from screamlab.evidence.follow import new_records
+from screamlab.evidence.spool import parse_line
 
 # A series that has not been written for so long is over.
 STALE_S = 15.0
@@ -117,12 +118,7 @@ class Spooled:
 
 def _tail(file: Path) -> Iterator[dict[str, Any]]:
     """The records at the end of a file of series, the first of them perhaps torn and left out."""
-    with file.open("rb") as opened:
+    # A file may just have been collected and removed.
+    with suppress(FileNotFoundError), file.open("rb") as opened:
         opened.seek(max(0, os.fstat(opened.fileno()).st_size - TAIL_BYTES))
-        for line in opened.read(TAIL_BYTES).splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(record, dict):
-                yield record
+        yield from filter(None, map(parse_line, opened.read(TAIL_BYTES).splitlines()))

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from screamlab.judge.view import Event, Run, Samples, Stream
+from screamlab.judge.samples import Event, Samples
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
+from screamlab.judge.watched import ROUTER
 from screamlab.report.downsample import buckets, compact, rate
 
 MIB = 1 << 20
@@ -54,7 +57,7 @@ def charts(run: Run) -> list[Chart]:
 
 def _router(metric: str, scale: float = 1.0) -> Callable[[Run], list[Line]]:
     def lines(run: Run) -> list[Line]:
-        samples = run.series("process/router", metric, run.router_host)
+        samples = run.series(ROUTER, metric, run.router_host)
         name = metric.removesuffix("_bytes").removesuffix("_percent")
         return [(name, Samples(samples.t, samples.value * scale))] if len(samples) else []
 

@@ -8,7 +8,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from screamlab.judge.view import Event, Run, Samples
+from screamlab.judge.samples import Event, Samples
+from screamlab.judge.view import Run
 
 _BUCKET = re.compile(r"(?P<request>.+)_(?P<bound>under|from)_(?P<ms>\d+)ms")
 # A report stays small: a day of churn takes no more pictures than these.

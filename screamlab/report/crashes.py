@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
+from screamlab.evidence.journal import Entry
 from screamlab.evidence.stacks import build_ids
 from screamlab.judge.crashes import (
     Crash,
@@ -18,7 +20,7 @@ from screamlab.judge.crashes import (
 )
 from screamlab.judge.impaired import planned_impairments
 from screamlab.judge.view import Run
-from screamlab.judge.windows import contains, length_s
+from screamlab.judge.windows import Window, contains, length_s, merge
 
 BEFORE_S = 10.0
 # A process says its last words while its core is written.
@@ -88,13 +90,12 @@ def _told(run: Run, group: Group, whose: str) -> CrashGroup:
 
 def _events(run: Run, crash: Crash) -> tuple[str, ...]:
     """What happened on any host just before."""
-    near: deque[str] = deque(maxlen=MOST_EVENTS)
-    for event in run.bundle.events():
-        at_s = float(event["t"]) - run.zero
-        new = crash.at_s - BEFORE_S <= at_s <= crash.at_s
-        if new and not event["kind"].startswith(_ORDINARY):
-            near.append(f"{at_s:.1f} s {event['kind']} {event['subject']} on {event['host']}")
-    return tuple(near)
+    near = [
+        f"{event.at_s:.1f} s {event.kind} {event.subject} on {event.host}"
+        for event in run.between(crash.at_s - BEFORE_S, crash.at_s)
+        if not event.kind.startswith(_ORDINARY)
+    ]
+    return tuple(near[-MOST_EVENTS:])
 
 
 def _build_ids(run: Run, crash: Crash) -> tuple[tuple[str, str], ...]:
@@ -112,12 +113,9 @@ def _journal(run: Run, crash: Crash) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The last lines of the unit that crashed, and Python's own stacks of the crash."""
     last: deque[str] = deque(maxlen=MOST_LINES)
     python: list[str] = []
-    unit = watched_unit(run, crash.host, crash.subject)
-    for entry in run.bundle.journal(crash.host, unit) if unit else ():
+    for entry in _around_crashes(run, crash.host, crash.subject):
         at_s, text = entry.t - run.zero, entry.message
-        if at_s > crash.at_s + AFTER_S:
-            break
-        if at_s < crash.at_s - BEFORE_S:
+        if not crash.at_s - BEFORE_S <= at_s <= crash.at_s + AFTER_S:
             continue
         if text.startswith("Fatal Python error"):
             python = []
@@ -126,6 +124,16 @@ def _journal(run: Run, crash: Crash) -> tuple[tuple[str, ...], tuple[str, ...]]:
         elif at_s <= crash.at_s:
             last.append(f"{at_s:.1f} s {text}")
     return tuple(last), tuple(_current_first(python)[:MOST_PYTHON])
+
+
+@lru_cache(maxsize=4)
+def _around_crashes(run: Run, host: str, subject: str) -> tuple[Entry, ...]:
+    """What the unit of a process logged around its crashes, in one reading of the journal."""
+    unit = watched_unit(run, host, subject)
+    crashes = (*router_crashes(run), *lab_crashes(run))
+    near = merge(Window(one.at_s - BEFORE_S, one.at_s + AFTER_S) for one in crashes)
+    entries = run.bundle.journal(host, unit) if unit else ()
+    return tuple(entry for entry in entries if contains(near, entry.t - run.zero))
 
 
 def _current_first(python: list[str]) -> list[str]:

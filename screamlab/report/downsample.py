@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from screamlab.judge.view import Samples
+from screamlab.judge.samples import Samples
 
 Values = NDArray[np.float64]
 

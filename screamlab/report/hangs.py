@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from screamlab.evidence.stacks import Thread, waiting_for_locks
-from screamlab.judge.view import Event, Run
+from screamlab.judge.samples import Event
+from screamlab.judge.view import Run
 
 
 @dataclass(frozen=True)

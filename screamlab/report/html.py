@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import metadata, resources
+from importlib import metadata
 from itertools import islice
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -29,6 +27,7 @@ from screamlab.report.crashes import crash_groups, down_s
 from screamlab.report.hangs import hangs
 from screamlab.report.logs import logs
 from screamlab.report.packets import wire
+from screamlab.report.page import embedded, own, rendered
 from screamlab.report.python_memory import python_chart, python_section
 
 MOST_REASONS = 8
@@ -64,15 +63,9 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         "end_s": run.duration_s,
         "charts": [chart.data() for chart in drawn],
     }  # fmt: skip
-    environment = Environment(
-        loader=PackageLoader("screamlab", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["number"] = _number
-    return environment.get_template("report.html.j2").render(
+    return rendered(
+        "report",
+        "report.html.j2",
         verdict=verdict,
         started=_moment(run.zero),
         duration=_duration(run.duration_s),
@@ -88,7 +81,7 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         hangs=hangs(run),
         logs=logs(run),
         valgrind=valgrind_told,
-        valgrind_flame=Markup(_embedded(valgrind_told.flame if valgrind_told else None)),
+        valgrind_flame=embedded(valgrind_told.flame if valgrind_told else None),
         response_times=response_times(run),
         sip_failures=sip_failures(run),
         listeners=listeners(run),
@@ -103,21 +96,10 @@ def render_html(run: Run, verdict: Verdict, issues: Sequence[KnownIssue]) -> str
         matches=_matches(verdict, issues),
         facts=_facts(run.bundle.facts),
         versions=_versions(run),
-        style=Markup(_own("report.css")),
-        script=Markup(_own("report.js")),
+        script=own("report.js"),
         plotly=Markup(get_plotlyjs()),
-        data=Markup(_embedded(data)),
+        data=embedded(data),
     )
-
-
-def _own(name: str) -> str:
-    return resources.files("screamlab.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _embedded(data: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.replace("<", "\\u003c")
 
 
 def _reasons(verdict: Verdict) -> list[CheckResult]:
@@ -181,10 +163,6 @@ def _versions(run: Run) -> list[tuple[str, str]]:
     judge = [("judge: screamlab", __version__)]
     judge += [(f"judge: {name}", metadata.version(name)) for name in ("plotly", "duckdb", "numpy")]
     return [*_flat(told), *judge]
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.6g}".replace(",", " ")
 
 
 def _moment(unix_s: float) -> str:

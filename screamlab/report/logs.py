@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 
 from markupsafe import Markup
 
 from screamlab.evidence.timeline import TIMELINE_FILE, Line
 from screamlab.judge.log_patterns import Began, Seen, began_with, kind_of, patterns, told
 from screamlab.judge.view import Run
+from screamlab.report.page import own
 
 # The report stays small: so many lines, of so many characters each, a few hundred kB.
 MOST_LINES = 3000
@@ -63,7 +63,7 @@ class Logs:
     @property
     def script(self) -> Markup:
         """What filters the lines in the reader's browser."""
-        return Markup(resources.files(__package__).joinpath("logs.js").read_text(encoding="utf-8"))
+        return own("logs.js")
 
 
 def logs(run: Run) -> Logs:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from screamlab.evidence.packets import Flow
 from screamlab.evidence.sip_ladder import Dialog
-from screamlab.judge.view import Run, Stream
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, contains
 from screamlab.judge.wire import GAPS, POINTS, Traced, flows_of, kept, packets, side, traced
 
@@ -80,7 +82,7 @@ def wire(run: Run) -> Wire | None:
                    for event in run.events("capture.incident")],
         sides=sides.most_common(),
         dropouts=list(found[:MOST_DROPOUTS]),
-        flows=list(_flows(run))[:MOST_FLOWS],
+        flows=list(islice(_flows(run), MOST_FLOWS)),
         sip=_sip(run),
         ladders=_ladders(run)[:MOST_LADDERS],
     )  # fmt: skip

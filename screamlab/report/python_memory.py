@@ -14,6 +14,7 @@ import numpy as np
 from screamlab.judge.churned import times
 from screamlab.judge.python_memory import PythonMemory, held_by, python_memory
 from screamlab.judge.view import Run
+from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Window, Windows, intersect
 from screamlab.report.charts import MIB, Chart
 
@@ -114,7 +115,7 @@ def _costs(run: Run, memory: PythonMemory) -> tuple[Cost, ...]:
 
 
 def _mean(run: Run, metric: str, scale: float, when: Windows) -> float | None:
-    samples = run.series("process/router", metric, run.router_host).within(when)
+    samples = run.series(ROUTER, metric, run.router_host).within(when)
     return float(np.mean(samples.value)) * scale if len(samples) else None
 
 

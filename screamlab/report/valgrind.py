@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from screamlab.errors import BadInput
 from screamlab.evidence.valgrind_report import LEAKS, Group, Report
-from screamlab.evidence.valgrind_stack import OWNERS, blamed, place, short
+from screamlab.evidence.valgrind_stack import OWNERS, blamed, place, short, source
 from screamlab.judge.valgrind_told import OBJECTS, Change, baseline_of, compare, report_of, total
 from screamlab.judge.view import Run
 
@@ -52,10 +53,13 @@ class Told:
 
 def told(run: Run) -> Told | None:
     """What is told of a run whose router was under a tool; None of any other."""
-    report = report_of(run)
+    try:
+        report, before = report_of(run), baseline_of(run)
+    except BadInput:
+        # The checks that needed it say why they know nothing.
+        return None
     if report is None:
         return None
-    before = baseline_of(run)
     changes = compare(before, report) if before else []
     held = [group for group in report.groups if group.kind in (*LEAKS.values(), *_PROFILED)]
     wanted = [group for group in held if group.kind != "reachable"]
@@ -96,7 +100,7 @@ def _ours_first(groups: Iterable[Group]) -> list[Group]:
 
 
 def _row(group: Group) -> Row:
-    source = blamed(group.stack, OBJECTS)
+    at = blamed(group.stack, OBJECTS)
     return Row(
         kind=group.kind,
         owner=group.owner,
@@ -105,12 +109,9 @@ def _row(group: Group) -> Row:
         records=group.records,
         times=group.times,
         text=group.text,
-        function=short(place(source)) if group.stack else "further stacks",
-        source=f"{source.file.rpartition('/')[2]}:{source.line}" if source.file else "",
-        stack=tuple(
-            short(place(f)) + (f" {f.file.rpartition('/')[2]}:{f.line}" if f.file else "")
-            for f in group.stack
-        ),
+        function=short(place(at)) if group.stack else "further stacks",
+        source=source(at),
+        stack=tuple(f"{short(place(frame))} {source(frame)}".rstrip() for frame in group.stack),
     )
 
 

@@ -8,7 +8,8 @@ from screamlab.judge.checks.audio import of_stream, per_stream
 from screamlab.judge.model import CheckResult
 from screamlab.judge.noise import ARTIFACTS, artifact_times, floor_of
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Stream
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Windows, length_s
 
 

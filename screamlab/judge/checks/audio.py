@@ -12,7 +12,9 @@ from screamlab.judge.faults import charged
 from screamlab.judge.model import CheckResult
 from screamlab.judge.noise import floor_of, listener_floor
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Samples, Stream
+from screamlab.judge.samples import Samples
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Windows, contains, length_s
 
 Judge = Callable[[Stream, Windows], CheckResult]

@@ -8,12 +8,14 @@ import numpy as np
 from pydantic import Field
 
 from screamlab.judge.checks.audio import of_stream
-from screamlab.judge.checks.router import PROCESS
 from screamlab.judge.churned import NO_CHURN, Done, Group, done, groups, times
 from screamlab.judge.faults import charged
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Samples, Stream
+from screamlab.judge.samples import Samples
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
+from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Windows, intersect, length_s, merge
 
 
@@ -209,7 +211,7 @@ def hang(run: Run, params: Hang) -> list[CheckResult]:
 
 def _gone_s(run: Run) -> float:
     """When the router's process ended; what is silent then does not hang."""
-    ends = [event.at_s for event in run.events("process.gone", PROCESS)]
+    ends = [event.at_s for event in run.events("process.gone", ROUTER)]
     return min(ends, default=float("inf"))
 
 

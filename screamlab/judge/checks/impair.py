@@ -15,7 +15,8 @@ from screamlab.judge.impaired import (
 )
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Event, Run
+from screamlab.judge.samples import Event
+from screamlab.judge.view import Run
 
 # Bursts of this mean length are no bursts.
 _ONE_BY_ONE = 1.2

@@ -10,7 +10,9 @@ from screamlab.judge.model import CheckResult
 from screamlab.judge.noise import floors
 from screamlab.judge.reboots import holes
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Samples
+from screamlab.judge.samples import Samples
+from screamlab.judge.view import Run
+from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Window, intersect
 
 # What goes wrong at a sender in one second is heard, after the buffers on the way, by the next.
@@ -224,7 +226,7 @@ def _crowded(run: Run, host: str, limit: float) -> list[tuple[float, float]]:
     """Seconds in which a host was busy and the router took less than half of it."""
     busy = run.series("host", "cpu_percent", host)
     count = run.bundle.facts.get(host, {}).get("cpu", {}).get("count") or 1
-    router = run.series("process/router", "cpu_percent", run.router_host)
+    router = run.series(ROUTER, "cpu_percent", run.router_host)
     share = np.zeros(len(busy))
     if len(router) and run.router_host and run.share_kernel((host, run.router_host)):
         share = np.interp(busy.t, router.t, router.value) / count

@@ -10,7 +10,8 @@ from screamlab.judge.clock import clock_of, one_clock
 from screamlab.judge.model import CheckResult
 from screamlab.judge.noise import listener_floor
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Stream
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Windows, length_s
 
 

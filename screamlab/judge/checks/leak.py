@@ -7,26 +7,26 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field, model_validator
 
-from screamlab.judge.checks.router import MIB, PROCESS
+from screamlab.judge.checks.router import MIB
 from screamlab.judge.churned import NO_CHURN, done, groups, settled, times
 from screamlab.judge.leak import MIN_FLOORS, Growth, growth
 from screamlab.judge.leak_cycles import PerCycle, growth_per_cycle
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run
+from screamlab.judge.watched import AGENT, ROUTER
 from screamlab.judge.windows import Window, Windows, merge, subtract
 
 HOUR_S = 3600.0
 PAGE = 4096.0
-AGENT = "process/agent"
 
 # Subject and metric of what can be judged, by the name a scenario gives it.
 RESOURCES = {
-    "descriptors": (PROCESS, "descriptors"),
-    "threads": (PROCESS, "threads"),
-    "sockets": (PROCESS, "sockets"),
-    "rss_bytes": (PROCESS, "rss_bytes"),
-    "uss_bytes": (PROCESS, "uss_bytes"),
+    "descriptors": (ROUTER, "descriptors"),
+    "threads": (ROUTER, "threads"),
+    "sockets": (ROUTER, "sockets"),
+    "rss_bytes": (ROUTER, "rss_bytes"),
+    "uss_bytes": (ROUTER, "uss_bytes"),
     "webrtc_listeners": ("router", "webrtc_listeners"),
     "sinks": ("router", "sinks"),
     "paths": ("router", "paths"),
@@ -169,7 +169,7 @@ def _judged(run: Run, params: ByTime) -> Windows:
     """The time that is judged: after warm-up, and only if asked for with the network impaired."""
     began = [sender.stream.from_s for sender in run.senders]
     warming = [Window(at_s, at_s + params.warmup_seconds) for at_s in began]
-    found = [event for event in run.events("process.") if event.subject == PROCESS]
+    found = [event for event in run.events("process.") if event.subject == ROUTER]
     alive = [e.at_s for e in found if e.kind in ("process.found", "process.restarted")]
     warming += [Window(float("-inf"), max(alive, default=0.0) + params.warmup_seconds)]
     impaired = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from pydantic import Field
 
 from screamlab.judge.faults import charged
@@ -11,7 +12,7 @@ from screamlab.judge.log_patterns import Seen, Severity, began_with, told
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run
-from screamlab.judge.windows import Window, Windows, contains, length_s
+from screamlab.judge.windows import Window, Windows, inside, length_s
 
 _SHOWN = 120
 
@@ -78,6 +79,8 @@ def _result(
     if deaf and seen.pattern.of == ("kernel",):
         reason = f"what the kernel of {deaf[0]} said is not in the run folder"
         return grade.unknown(seen.pattern.id, reason)
+    if seen.pattern.of == ("router",) and not told(run).router:
+        return grade.unknown(seen.pattern.id, "the router's unit has logged nothing")
 
     def evaluate(windows: Windows) -> CheckResult:
         return _graded(run, params, grade, seen, windows)
@@ -93,7 +96,7 @@ def _result(
 
 def _graded(run: Run, params: Lines, grade: Grader, seen: Seen, windows: Windows) -> CheckResult:
     lines = told(run).lines
-    count = sum(contains(windows, at_s) for at_s in seen.at_s)
+    count = int(inside(np.asarray(seen.at_s), windows).sum())
     rate = count / (max(length_s(windows), 1.0) / 60)
     reason = f"{count} of {lines} lines" + (f" {_where(run, seen)}" if count else "")
     pattern = seen.pattern.id

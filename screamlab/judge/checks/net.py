@@ -9,7 +9,8 @@ from pydantic import Field
 from screamlab.judge.faults import charged
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Placed, Run
+from screamlab.judge.streams import Placed
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, Windows, intersect
 from screamlab.scenario.plan import NULL_PREFIX
 

@@ -14,7 +14,8 @@ from screamlab.judge.leak_cycles import growth_per_cycle
 from screamlab.judge.model import CheckResult
 from screamlab.judge.python_memory import PythonMemory, held_by, python_memory
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Samples
+from screamlab.judge.samples import Samples
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, Windows, intersect, length_s, merge
 
 NO_TOOL = "the router ran under no profiler of Python memory"

@@ -12,7 +12,8 @@ from screamlab.judge.faults import charged
 from screamlab.judge.impaired import impaired_windows
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Stream
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, Windows, intersect, length_s
 
 # A stream counts as heard before when it was in most of this time.

@@ -11,16 +11,17 @@ from pydantic import Field
 from screamlab.judge.model import CheckResult
 from screamlab.judge.reboots import holes
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Samples
+from screamlab.judge.samples import Samples
+from screamlab.judge.view import Run
+from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Window, Windows, length_s
 
-PROCESS = "process/router"
 MIB = 1 << 20
 
 
 def of_router(run: Run, metric: str) -> Samples:
     """A series of the router's processes."""
-    return run.series(PROCESS, metric, run.router_host)
+    return run.series(ROUTER, metric, run.router_host)
 
 
 class Alive(Params):
@@ -35,25 +36,25 @@ def alive(run: Run, params: Alive) -> list[CheckResult]:
     grade = Grader("router.alive", params.min_samples)
     processes = of_router(run, "processes")
     # After the run it is stopped, which is another check's.
-    cores = [e for e in run.events("core.found", PROCESS) if e.at_s <= run.duration_s]
+    cores = [e for e in run.events("core.found", ROUTER) if e.at_s <= run.duration_s]
     ends = [
-        *((e.at_s, "its main process was gone") for e in run.events("process.gone", PROCESS)),
-        *((e.at_s, "it was restarted") for e in run.events("process.restarted", PROCESS)),
+        *((e.at_s, "its main process was gone") for e in run.events("process.gone", ROUTER)),
+        *((e.at_s, "it was restarted") for e in run.events("process.restarted", ROUTER)),
         *((e.at_s, "it left a core") for e in cores),
         *_absences(processes, params.within_s),
     ]
     if not ends:
         reason = f"one process, never gone, in {len(processes)} samples"
-        return [grade.at_most(PROCESS, 0, 0, "times", len(processes), reason)]
+        return [grade.at_most(ROUTER, 0, 0, "times", len(processes), reason)]
     first_s, what = min(ends)
     down = [hole for hole in holes(run, run.router_host or "") if hole.from_s <= first_s + 1.0]
     if down:
         reason = f"{run.router_host} rebooted at {run.when(down[0].from_s)}, and the router with it"
-        return [grade.unknown(PROCESS, reason, len(processes)).but(status="invalid")]
+        return [grade.unknown(ROUTER, reason, len(processes)).but(status="invalid")]
     reason = f"{what} at {run.when(first_s)}; {len(ends)} such signs in all"
     # A sign of death needs no second sample.
     samples = max(len(processes), params.min_samples)
-    return [grade.at_most(PROCESS, len(ends), 0, "times", samples, reason)]
+    return [grade.at_most(ROUTER, len(ends), 0, "times", samples, reason)]
 
 
 def _absences(processes: Samples, within_s: float) -> list[tuple[float, str]]:
@@ -148,10 +149,10 @@ def cpu(run: Run, params: Cpu) -> list[CheckResult]:
     grade = Grader("router.cpu", params.min_samples)
     samples = of_router(run, "cpu_percent").within(run.phase("hold"))
     if len(samples) < params.min_samples:
-        return [grade.too_few(PROCESS, len(samples), "its processor use in the hold")]
+        return [grade.too_few(ROUTER, len(samples), "its processor use in the hold")]
     mean, peak = float(samples.value.mean()), float(samples.value.max())
     reason = f"mean {mean:.1f} % of a processor in the hold, peak {peak:.1f} %"
-    return [grade.at_most(PROCESS, mean, params.max_percent, "%", len(samples), reason)]
+    return [grade.at_most(ROUTER, mean, params.max_percent, "%", len(samples), reason)]
 
 
 class Memory(Params):
@@ -166,11 +167,11 @@ def memory(run: Run, params: Memory) -> list[CheckResult]:
     grade = Grader("router.memory", params.min_samples)
     samples = of_router(run, "rss_bytes")
     if len(samples) < params.min_samples:
-        return [grade.too_few(PROCESS, len(samples), "its memory")]
+        return [grade.too_few(ROUTER, len(samples), "its memory")]
     peak = int(np.argmax(samples.value))
     mib = float(samples.value[peak]) / MIB
     reason = f"largest resident set {mib:.0f} MiB, at {run.when(float(samples.t[peak]))}"
-    return [grade.at_most(PROCESS, mib, params.max_mib, "MiB", len(samples), reason)]
+    return [grade.at_most(ROUTER, mib, params.max_mib, "MiB", len(samples), reason)]
 
 
 class Released(Params):
@@ -198,13 +199,13 @@ def _released(run: Run, grade: Grader, params: Released, metric: str) -> CheckRe
     after = samples.within(_second_half(run.phase("drain")))
     fewest = min(len(before), len(after))
     if fewest < params.min_samples:
-        return grade.too_few(PROCESS, fewest, f"{metric} before the load and after it")
+        return grade.too_few(ROUTER, fewest, f"{metric} before the load and after it")
     more = float(np.median(after.value) - np.median(before.value))
     reason = (
         f"{np.median(before.value):.0f} {metric} before the load, "
         f"{np.median(after.value):.0f} at the end of the drain"
     )
-    return grade.at_most(PROCESS, more, params.max_more, metric, fewest, reason)
+    return grade.at_most(ROUTER, more, params.max_more, metric, fewest, reason)
 
 
 def _second_half(windows: Windows) -> Windows:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import get_args
 
 from pydantic import Field
 
 from screamlab.evidence.valgrind_report import LEAKS, LOST, Group, Report
-from screamlab.evidence.valgrind_stack import Owner, blamed, place, short
+from screamlab.evidence.valgrind_stack import Owner, blamed, place, short, source
 from screamlab.judge.churned import done, groups
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.valgrind_told import OBJECTS, baseline_of, compare, report_of, total
 from screamlab.judge.view import Run
+from screamlab.scenario.valgrind import Tool
 
 JUDGED: tuple[Owner, ...] = ("engine", "libraries")
+TOOLS: tuple[str, ...] = get_args(Tool)
 # The functions that are named; what more there is goes into one result.
 MOST_NAMED = 20
 
@@ -101,9 +104,8 @@ def _lost(groups: Iterable[Group]) -> str:
 def _told(group: Group) -> str:
     """A stack in one line: the blamed place with its source, and who called it."""
     places = [short(place(frame)) for frame in group.stack[:6]]
-    source = blamed(group.stack, OBJECTS)
-    where = f" ({source.file.rpartition('/')[2]}:{source.line})" if source.file else ""
-    return f"{' < '.join(places) or 'without a stack'}{where}"
+    at = source(blamed(group.stack, OBJECTS))
+    return f"{' < '.join(places) or 'without a stack'}{f' ({at})' if at else ''}"
 
 
 def _cut_off(grade: Grader, owner: str, report: Report) -> CheckResult:
@@ -226,7 +228,7 @@ def baseline(run: Run, params: Baseline) -> list[CheckResult]:
         samples = max(len(changes), params.min_samples)
         return [grade.at_most("valgrind/engine", 0, params.max_more, "more", samples, reason)]
 
-    return _judged(run, grade, ("memcheck", "helgrind", "drd", "massif", "dhat"), judge)
+    return _judged(run, grade, TOOLS, judge)
 
 
 def _judged(
@@ -236,7 +238,8 @@ def _judged(
     judge: Callable[[Report], list[CheckResult]],
 ) -> list[CheckResult]:
     """What `judge` says of the run's report; unknown where there is none that tells this."""
-    if run.meta.get("instrument") is None:
+    asked = run.meta.get("instrument") or {}
+    if asked.get("tool") not in TOOLS:
         return [grade.unknown("valgrind", "the router of this run was under no tool of Valgrind")]
     report = report_of(run)
     if report is None:

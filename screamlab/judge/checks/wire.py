@@ -7,7 +7,8 @@ from pydantic import Field
 from screamlab.judge.checks.audio import of_stream, per_stream
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
-from screamlab.judge.view import Run, Stream
+from screamlab.judge.streams import Stream
+from screamlab.judge.view import Run
 from screamlab.judge.windows import Window, Windows, contains, intersect, length_s
 from screamlab.judge.wire import ROUTER, Traced, packets, traced
 
@@ -34,7 +35,9 @@ def _dropouts(
         return grade.unknown(stream.subject, "no packets were captured")
     found = [one for one in traced(run) if one.stream == stream and contains(windows, one.at_s)]
     own = [one for one in found if _is_routers(one)]
-    unplaced = [one for one in found if one not in own and ROUTER in (one.places or (ROUTER,))]
+    unplaced = [
+        one for one in found if not _is_routers(one) and ROUTER in (one.places or (ROUTER,))
+    ]
     if unplaced and len(own) <= params.max_times:
         why = packets(run).error or _first(run, unplaced)
         reason = f"{len(unplaced)} of {len(found)} dropouts cannot be placed: {why}"

@@ -1,0 +1,18 @@
+"""The processes that hosts watch, by the names that series and events have for them."""
+
+from __future__ import annotations
+
+from screamlab.scenario.plan import Plan
+
+ROUTER = "process/router"
+AGENT = "process/agent"
+"""A host's agent with its workers and their programs."""
+
+
+def units(plan: Plan) -> dict[str, str | None]:
+    """The unit of every process that a host watches; None of one that is found otherwise."""
+    return {
+        f"process/{process['name']}": process.get("unit")
+        for worker in plan.workers
+        for process in worker.spec.get("processes", ())
+    }

@@ -43,6 +43,11 @@ class Lab:
         """The command line of ``screamlab`` for this lab."""
         return [str(BIN / "screamlab"), *arguments, *self.variables]
 
+    def runs(self, scenario: str, run_id: str, *options: str) -> list[str]:
+        """The command line of a run on hosts that are provisioned already."""
+        known = ["-e", "screamlab_provision=false"]
+        return self.screamlab("run", scenario, "--run-id", run_id, *known, *options)
+
     def passed(self, scenario: str, run_id: str, *options: str) -> Path:
         """The folder of a run of `scenario` at its quick scale that ended PASS."""
         folder, done = self.judged(scenario, run_id, *options)
@@ -59,7 +64,7 @@ class Lab:
         """
         for attempt in range(ATTEMPTS):
             name = f"{self.name}-{run_id}-{attempt}"
-            done = run(self.screamlab("run", scenario, "--run-id", name, *options))
+            done = run(self.runs(scenario, name, *options))
             if done.returncode != INVALID:
                 break
         return paths.RUNS / name, done
@@ -69,7 +74,7 @@ def orphan(lab: Lab, run_id: str, scenario: str, *options: str) -> Path:
     """The folder of a run that is under way and whose controller was killed."""
     folder = paths.RUNS / run_id
     controller = subprocess.Popen(
-        lab.screamlab("run", scenario, "--run-id", run_id, *options),
+        lab.runs(scenario, run_id, *options),
         stdout=subprocess.DEVNULL,
         start_new_session=True,
     )

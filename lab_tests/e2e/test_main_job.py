@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 # What 0.3.75 says of a sink whose mixer is behind: some starts have it all the time, and the sound
 # comes too late for a player. Most have it a few times a minute.
 BEHIND = "Forcing mix tick due to source backlog"
-OFTEN = 200
+OFTEN = 100
 
 
 @pytest.fixture(scope="module")

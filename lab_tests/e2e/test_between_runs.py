@@ -130,7 +130,7 @@ def test_a_host_that_reboots_rejoins_and_the_hole_is_told(lab: Lab) -> None:
     assert "rebooted 1 times" in told["client2"]["reason"]
     with Bundle(folder) as bundle:
         t = bundle.series("host", "cpu_percent")["client2", "host"].t
-    assert max(t[1:] - t[:-1]) > 3, "the hole is in the series"
+    assert max(t[1:] - t[:-1]) > 1.5, "the hole is in the series"
     assert t[-1] > read_record(folder)["zero"] + 25, "and after it the host was there again"
 
 

@@ -90,6 +90,16 @@ class Metrics(BaseModel):
     address: str
 
 
+class Processors(BaseModel):
+    """How a host's processors are held while a run goes on (``screamlab_processors``)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wakeup_latency_us: int | None = Field(
+        default=None, ge=0, le=2**31 - 1, description="the longest they may take to wake up"
+    )
+
+
 class Ssh(BaseModel):
     """How the controller reaches a host."""
 
@@ -114,6 +124,7 @@ class Host(BaseModel):
     ssh: Ssh
     capacity: Capacity | None = None
     metrics: Metrics | None = None
+    processors: Processors = Processors()
 
 
 # What a host is made of, and so all that a plan or the run's record depends on.
@@ -127,6 +138,7 @@ VARIABLES = (
     "screamlab_data",
     "screamlab_impairment_point",
     "screamlab_metrics",
+    "screamlab_processors",
 )
 
 
@@ -153,6 +165,7 @@ def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]
     if "screamlab_metrics" in hostvars:
         shown = {"address": ssh.address, **hostvars["screamlab_metrics"]}
         metrics = _variable(Metrics, name, "screamlab_metrics", shown)
+    held = hostvars.get("screamlab_processors", {})
     return Host(
         name=name,
         groups=tuple(groups),
@@ -161,6 +174,7 @@ def host_from_vars(name: str, groups: Sequence[str], hostvars: Mapping[str, Any]
         ssh=ssh,
         capacity=capacity,
         metrics=metrics,
+        processors=_variable(Processors, name, "screamlab_processors", held),
     )
 
 

@@ -9,9 +9,10 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
-from screamlab.agent import rejoin, unit
+from screamlab.agent import processors, rejoin, unit
 from screamlab.errors import InfraError
 from screamlab.evidence.follow import follow
 from screamlab.evidence.spool import read_lines
@@ -145,3 +146,26 @@ def test_the_unit_that_brings_an_agent_back_is_one_systemd_takes(tmp_path: Path)
     rejoin.disarm("r1", tmp_path)
     rejoin.disarm("r1", tmp_path)
     assert not file.exists() and not any((tmp_path / "default.target.wants").iterdir())
+
+
+def test_processors_are_held_awake_as_long_as_the_plan_lasts(tmp_path: Path) -> None:
+    device = tmp_path / "cpu_dma_latency"
+    device.touch()
+
+    def opened() -> bool:
+        return str(device) in {file.path for file in psutil.Process().open_files()}
+
+    with processors.held(20, device):
+        assert device.read_bytes() == (20).to_bytes(4, sys.byteorder)
+        assert opened()
+    assert not opened()
+
+
+def test_a_kernel_that_cannot_hold_processors_awake_is_named_if_it_is_asked_to(
+    tmp_path: Path,
+) -> None:
+    absent = tmp_path / "absent"
+    with processors.held(None, absent):
+        pass
+    with pytest.raises(InfraError, match="absent: No such file"), processors.held(0, absent):
+        pass

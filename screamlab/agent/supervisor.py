@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.context import ForkProcess
 from pathlib import Path
 
-from screamlab.agent import addresses, rejoin, workers
+from screamlab.agent import addresses, processors, rejoin, workers
 from screamlab.evidence.spool import Spool
 from screamlab.impair import worker as impairment
 from screamlab.observe.host_facts import gather
@@ -67,7 +67,8 @@ class Agent:
                 addresses.add(self.plan.device, self.plan.addresses)
             workers.load(self.plan.workers)
             (self.directory / "facts.json").write_text(json.dumps(gather()))
-            self._carry_out()
+            with processors.held(self.plan.wakeup_latency_us):
+                self._carry_out()
         finally:
             if self.stopping.is_set() and rejoin.host_goes_down():
                 self.spool.event("agent.end", "agent", reason="the host goes down")

@@ -15,6 +15,9 @@ _REBOOT = 133
 # clock or kernel modules.
 _CAPABILITIES = "CAP_NET_ADMIN,CAP_PERFMON,CAP_BPF,CAP_IPC_LOCK,CAP_SYSLOG"
 
+# Devices of the machine that are the hosts' too, where it has them.
+_DEVICES = (Path("/dev/cpu_dma_latency"),)
+
 
 def boot(spec: HostSpec, root: Path) -> Boot:
     """How such a host is booted from that root."""
@@ -35,6 +38,7 @@ def boot(spec: HostSpec, root: Path) -> Boot:
         "--timezone=off",
         "--console=pipe",
         f"--capability={_CAPABILITIES}",
+        *(f"--bind={device}" for device in _DEVICES if device.exists()),
         "--system-call-filter=@known",
         "--boot",
         "systemd.log_color=no",

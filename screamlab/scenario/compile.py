@@ -106,6 +106,7 @@ def compile_scenario(
             phases=phases,
             device=host.data.device,
             addresses=tuple(placement.used.get(host.name, ())),
+            wakeup_latency_us=host.processors.wakeup_latency_us,
             workers=(*watching, *load, *probe_workers(host.name, probing), *breaking),
         )
     refuse_overload(plans, hosts)

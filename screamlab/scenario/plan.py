@@ -110,6 +110,9 @@ class Plan(_Strict):
     phases: tuple[Phase, ...]
     device: str | None = Field(default=None, description="data interface that carries `addresses`")
     addresses: tuple[str, ...] = Field(default=(), description="CIDR, added for the run")
+    wakeup_latency_us: int | None = Field(
+        default=None, description="the longest its processors may take to wake up; None: any time"
+    )
     workers: tuple[Worker, ...]
 
     @property

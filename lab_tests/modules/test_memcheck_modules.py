@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
 import os
 import signal
 import subprocess
@@ -12,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.testing import patch_module_args
 
 from screamlab.inventory import host_from_vars
-from screamlab.paths import CHECKOUT, SCENARIOS
+from screamlab.paths import SCENARIOS
 from screamlab.run.folder import Request, plan_run, read_record
 
 Call = Callable[..., dict[str, Any]]
@@ -27,28 +24,6 @@ case "$1" in
   stop) kill -s INT $MAIN_PID ;;
 esac
 """
-
-
-@pytest.fixture
-def call(capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a module of the library as Ansible would; its answer."""
-
-    def run(name: str, *, check: bool = False, **params: Any) -> dict[str, Any]:
-        spec = importlib.util.spec_from_file_location(name, CHECKOUT / f"library/{name}.py")
-        assert spec and spec.loader
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        plain = json.loads(json.dumps(params, default=str))
-        capsys.readouterr()
-        with (
-            patch_module_args({**plain, "_ansible_check_mode": check}),
-            pytest.raises(SystemExit),
-        ):
-            module.main()
-        answer: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return answer
-
-    return run
 
 
 @pytest.fixture

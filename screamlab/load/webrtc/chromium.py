@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 from screamlab.agent.context import WorkerContext
@@ -11,13 +10,11 @@ from screamlab.errors import InfraError
 from screamlab.load.pacing import ahead_of_others
 from screamlab.load.webrtc import whep
 from screamlab.load.webrtc.attend import attend, check, sink_of
-from screamlab.load.webrtc.browser import Browser, Tab, script
+from screamlab.load.webrtc.browser import Browser, script
 from screamlab.load.webrtc.ear import PlayedEar
 from screamlab.load.webrtc.session import Session, Sound
-from screamlab.router.client import RouterError
+from screamlab.load.webrtc.tab_session import LIGHT_PAGE, TabSession
 from screamlab.scenario.plan import ReceiverStream
-
-LIGHT_PAGE = "/openapi.json"
 
 
 def run(spec: dict[str, Any], context: WorkerContext) -> None:
@@ -41,24 +38,19 @@ async def _listen(router: str, streams: list[ReceiverStream], context: WorkerCon
         await attend(streams, make, PlayedEar, context)
 
 
-class ChromiumSession(Session):
-    """A listener in a tab of `browser`; what it plays goes to `sound`.
+class ChromiumSession(TabSession):
+    """A listener in a tab of its own; what it plays goes to `sound`.
 
-    `sink` is its name in the router. `buffer_ms` is what its jitter buffer aims at
+    `buffer_ms` is what its jitter buffer aims at
     (RTCRtpReceiver.jitterBufferTarget).
     """
 
     def __init__(
         self, browser: Browser, sink: str, address: str, sound: Sound, buffer_ms: float = 100.0
     ) -> None:
-        self._browser = browser
-        self._whep = whep.Whep(browser.router, sink, address)
+        super().__init__(browser, sink, address)
         self._sound = sound
         self._buffer_ms = buffer_ms
-        self._tab: Tab | None = None
-        self._location: str | None = None
-        self._lost: str | None = None
-        self._figures: dict[str, float] = {}
 
     async def prepare(self) -> None:
         """Open the tab."""
@@ -98,29 +90,6 @@ class ChromiumSession(Session):
         except InfraError:
             await asyncio.to_thread(self._whep.leave, location)
 
-    async def end(self) -> None:
-        """See `Session.end`."""
-        with contextlib.suppress(RouterError):
-            await self.close()
-        if self._tab is not None:
-            tab, self._tab = self._tab, None
-            await tab.close()
-
-    @property
-    def lost(self) -> str | None:
-        """See `Session.lost`."""
-        return "the tab is gone" if self._tab is None or self._tab.gone else self._lost
-
-    @property
-    def listener(self) -> str | None:
-        """See `Session.listener`."""
-        return self._location and self._location.rpartition("/")[2]
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """getStats() of the last second; see `tap.js`."""
-        return self._figures
-
     def _options(self) -> dict[str, Any]:
         return {
             "path": self._whep.path,
@@ -132,5 +101,4 @@ class ChromiumSession(Session):
 
     def _told(self, message: dict[str, Any]) -> None:
         self._location = message.get("location", self._location)
-        self._figures = message.get("figures", self._figures)
-        self._lost = message.get("lost", self._lost)
+        super()._told(message)

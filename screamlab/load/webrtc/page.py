@@ -19,11 +19,9 @@ from screamlab.errors import InfraError, ScreamlabError
 from screamlab.load.pacing import ahead_of_others
 from screamlab.load.webrtc.attend import attend, check, sink_of
 from screamlab.load.webrtc.browser import Browser, Tab, first_line, script
-from screamlab.load.webrtc.chromium import LIGHT_PAGE
 from screamlab.load.webrtc.ear import PlayedEar, alternates
 from screamlab.load.webrtc.session import Session, Sound
-from screamlab.load.webrtc.whep import Whep
-from screamlab.router.client import RouterError
+from screamlab.load.webrtc.tab_session import LIGHT_PAGE, TabSession
 from screamlab.scenario.plan import ReceiverStream
 
 if TYPE_CHECKING:
@@ -70,24 +68,19 @@ async def _listen(router: str, streams: list[ReceiverStream], context: WorkerCon
         await attend(streams, make, PlayedEar, context)
 
 
-class PageSession(Session):
+class PageSession(TabSession):
     """A person at the router's page; what the page plays goes to `sound`."""
 
     def __init__(
         self, browser: Browser, stream: ReceiverStream, sound: Sound, context: WorkerContext
     ) -> None:
-        self._browser = browser
-        self._whep = Whep(browser.router, sink_of(stream), stream.local.address)
+        super().__init__(browser, sink_of(stream), stream.local.address)
         self._sound = sound
         self._context = context
         self._name = stream.name
-        self._tab: Tab | None = None
-        self._location: str | None = None
         self._asked = 0.0
         self._heard = False
         self._errors = 0
-        self._lost: str | None = None
-        self._figures: dict[str, float] = {}
 
     async def prepare(self) -> None:
         """A new tab, as empty as a person's first one."""
@@ -140,29 +133,6 @@ class PageSession(Session):
         location, self._location = self._location, None
         await asyncio.to_thread(self._whep.leave, location)
 
-    async def end(self) -> None:
-        """See `Session.end`."""
-        with contextlib.suppress(RouterError):
-            await self.close()
-        if self._tab is not None:
-            tab, self._tab = self._tab, None
-            await tab.close()
-
-    @property
-    def lost(self) -> str | None:
-        """See `Session.lost`."""
-        return "the tab is gone" if self._tab is None or self._tab.gone else self._lost
-
-    @property
-    def listener(self) -> str | None:
-        """See `Session.listener`."""
-        return self._location and self._location.rpartition("/")[2]
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """getStats() of the page's connection; see `tap.js`."""
-        return self._figures
-
     async def _playing(self, tab: Tab) -> float:
         began = time.monotonic()
         pressed = False
@@ -191,10 +161,6 @@ class PageSession(Session):
         path: Path = self._context.directory / f"page-{self._name.replace('/', '-')}.png"
         with contextlib.suppress(Error):
             await self._tab.page.screenshot(path=path)
-
-    def _told(self, message: dict[str, Any]) -> None:
-        self._figures = message.get("figures", self._figures)
-        self._lost = message.get("lost", self._lost)
 
     def _answered(self, response: Response) -> None:
         if response.status == 201 and urlsplit(response.url).path.startswith("/api/whep/"):

@@ -20,6 +20,8 @@ from screamlab.load.churn.sink_ear import SILENT_S, SinkEar
 from screamlab.scenario.plan import Endpoint
 
 RELAY, SINK = "127.74.0.1", "127.74.0.2"
+# Rendering the signals takes a while on a busy machine.
+LEAD_S = 3.0
 
 
 def free_port(address: str) -> int:
@@ -97,7 +99,7 @@ def carried_out(
         ],
     }  # fmt: skip
     spool = Spool(folder, writer="churn", host="client1")
-    zero = time.time() + 2.0  # rendering the signals takes a while on a busy machine
+    zero = time.time() + LEAD_S
     end_s = max(to_s for _, _, to_s in cycles)
     rtp.run(spec, WorkerContext("churn", "client1", zero, 0.0, end_s, spool, folder))
     told = read_lines(folder / "events-churn.jsonl").records
@@ -154,7 +156,7 @@ def test_a_lane_whose_port_is_taken_leaves_the_others_alone(relay: Relay, tmp_pa
             {"number": number, "lane": number, "from_s": 0.2, "to_s": 0.5} for number in (1, 2)
         ]
         spool = Spool(tmp_path, writer="churn", host="client1")
-        context = WorkerContext("churn", "client1", time.time(), 0.0, 0.5, spool, tmp_path)
+        context = WorkerContext("churn", "client1", time.time() + LEAD_S, 0.0, 0.5, spool, tmp_path)
         rtp.run({"group": "g", "lanes": lanes, "cycles": cycles}, context)
     told = read_lines(tmp_path / "events-churn.jsonl").records
     (failed,) = [event for event in told if event["kind"] == "worker.failed"]

@@ -4,39 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
 from labs import Lab
 
 from screamlab import paths
+from screamlab.agent import processors
 
 SUBNET = 190
 
 
 @pytest.fixture(scope="session", autouse=True)
-def awake(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Keep the processors from sleeping while sound is judged, with what nobody else wants of them.
-
-    A virtual machine that idles is woken late by a busy hypervisor, and with it the router's
-    mixers: seen as time stolen from a machine that had half of it free.
-    """
-    if not any(item.get_closest_marker("quiet") for item in request.session.items):
+def awake() -> Iterator[None]:
+    """Hold the processors awake, as a run of the local lab does, for tests without one."""
+    with processors.held(0 if processors.DEVICE.exists() else None):
         yield
-        return
-    idle = [
-        subprocess.Popen(
-            [sys.executable, "-c", "while True: pass"],
-            preexec_fn=lambda: os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0)),
-        )
-        for _ in range(os.cpu_count() or 1)
-    ]
-    yield
-    for process in idle:
-        process.kill()
-        process.wait()
 
 
 @pytest.fixture(scope="session")

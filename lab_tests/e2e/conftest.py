@@ -31,7 +31,9 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     shutil.copytree(paths.CHECKOUT / "inventory" / "local", inventory)
     hosts = inventory / "hosts.yml"
     hosts.write_text(hosts.read_text().replace("client[1:4]", "client[1:2]"))
-    lab = Lab(f"e2e{os.getpid()}", SUBNET, inventory)
+    # A process of xdist's has a lab of its own.
+    subnet = SUBNET + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    lab = Lab(f"e2e{os.getpid()}", subnet, inventory)
     try:
         for step in ("up", "provision"):
             done = lab.playbook(step)

@@ -19,6 +19,8 @@ from screamlab.run.folder import read_record
 BIN = Path(sys.executable).parent
 INVALID = 3
 ATTEMPTS = 3
+# For hosts on which everything is as it is to be.
+PROVISIONED = ["-e", "screamlab_provision=false"]
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,7 @@ class Lab:
 
     def runs(self, scenario: str, run_id: str, *options: str) -> list[str]:
         """The command line of a run on hosts that are provisioned already."""
-        known = ["-e", "screamlab_provision=false"]
-        return self.screamlab("run", scenario, "--run-id", run_id, *known, *options)
+        return self.screamlab("run", scenario, "--run-id", run_id, *PROVISIONED, *options)
 
     def passed(self, scenario: str, run_id: str, *options: str) -> Path:
         """The folder of a run of `scenario` at its quick scale that ended PASS."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from screamlab.inventory import VARIABLES
-
 
 def plan_hosts(
     groups: Mapping[str, Sequence[str]], hostvars: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Every host of the inventory: its name, its groups, and the variables that matter here."""
+    # Ansible loads every filter in every process it forks, and this takes longer than most tasks.
+    from screamlab.inventory import VARIABLES
+
     return [
         {
             "name": name,

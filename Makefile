@@ -4,7 +4,7 @@ BIN := .venv/bin
 SCREAMLAB := $(BIN)/screamlab
 LINTED := screamlab library filter_plugins lab_tests
 
-.PHONY: help lab test venv machine lint bench down clean
+.PHONY: help lab test venv machine lint ruff mypy yamllint ansible-lint bench down clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -29,10 +29,19 @@ machine: venv ## the Debian packages that virtual hosts, and so the tests, find 
 	@$(BIN)/ansible-playbook playbooks/up.yml --tags local_lab_install
 
 lint: venv ## ruff, mypy, yamllint, ansible-lint
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync ansible-lint mypy yamllint ruff
+
+ruff:
 	@$(BIN)/ruff check $(LINTED)
 	@$(BIN)/ruff format --check $(LINTED)
+
+mypy:
 	@$(BIN)/mypy
+
+yamllint:
 	@$(BIN)/yamllint --strict .
+
+ansible-lint:
 	@PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/ansible-lint --offline -q
 
 bench: venv ## measure the lab's own tools against their peers

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from screamlab.errors import InfraError
-from screamlab.evidence.journal import JOURNAL_FILE
+from screamlab.evidence.journal import FIELDS, JOURNAL_FILE
 
 _STATE_FILE = ".journal.json"
 _CHUNK = 1 << 20
@@ -74,7 +74,8 @@ def export_journal(spool: Path, since: float, until: float | None = None) -> int
 def _command(state: _State | None, since: float, until: float | None) -> list[str]:
     start = f"--after-cursor={state.cursor}" if state else f"--since=@{since:.6f}"
     end = time.time() if until is None else until
-    return ["journalctl", "--quiet", "--output=export", start, f"--until=@{end:.6f}"]
+    fields = f"--output-fields={','.join(FIELDS)}"
+    return ["journalctl", "--quiet", "--output=export", fields, start, f"--until=@{end:.6f}"]
 
 
 def _after(cursor: str, since: float) -> float:

@@ -14,7 +14,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ _LEVEL = re.compile(
     r"(?::(?P<at>\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})?|\])"
 )
 _LEVELS = {"DEBUG": 7, "INFO": 6, "WARN": 4, "WARNING": 4, "ERROR": 3, "CRITICAL": 2}
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
 _HEAD = frozenset({"t", "host", "kind", "subject"})
 
 
@@ -81,11 +82,11 @@ def _keyed(run_dir: Path, meta: Mapping[str, Any]) -> Iterator[Keyed]:
     for line in _lines(run_dir, meta, zero):
         if zero and not first <= line.t <= last:
             continue
-        text = line.text
+        t, text = round(line.t, 6), line.text
         if len(text) > LONGEST_TEXT:
             text = f"{text[:LONGEST_TEXT]}… ({len(text) - LONGEST_TEXT} more characters)"
-        told = {**asdict(line), "t": round(line.t, 6), "text": text}
-        yield told["t"], json.dumps(told, separators=(",", ":")).encode() + b"\n"
+        told = {**vars(line), "t": t, "text": text}
+        yield t, _ENCODE(told).encode() + b"\n"
 
 
 def _lines(run_dir: Path, meta: Mapping[str, Any], zero: float) -> Iterator[Line]:
@@ -96,7 +97,8 @@ def _lines(run_dir: Path, meta: Mapping[str, Any], zero: float) -> Iterator[Line
 
     def righted(lines: Iterable[Line]) -> Iterator[Line]:
         for line in lines:
-            yield replace(line, t=line.t - ahead_s.get(line.host, 0.0))
+            offset_s = ahead_s.get(line.host)
+            yield replace(line, t=line.t - offset_s) if offset_s else line
 
     for folder in sorted((run_dir / "hosts").glob("*/")):
         journal = folder / JOURNAL_FILE

@@ -83,12 +83,12 @@ def attach(options: argparse.Namespace) -> int:
     """Take up a run again whose controller is gone."""
     from rich.console import Console
 
-    from screamlab.judge.run import judge_run
+    from screamlab.judge.run import verdict_on
     from screamlab.run.drive import attach
 
     folder, console = options.run.resolve(), Console()
     attach(folder, options.inventory, _extra_vars(options.extra_vars), console)
-    return _show_verdict(judge_run(folder, paths.KNOWN_ISSUES), folder, console)
+    return _show_verdict(verdict_on(folder, paths.KNOWN_ISSUES), folder, console)
 
 
 def judge(options: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ import duckdb
 
 from screamlab import __version__
 from screamlab.errors import BadInput, InfraError
-from screamlab.evidence.bundle import SCHEMA_VERSION, optional_document
+from screamlab.evidence.bundle import SCHEMA_VERSION, VERDICT_FILE, optional_document
 from screamlab.evidence.kernel_log import KERNEL_FILE, is_ours, news
 from screamlab.evidence.merge import merge_events
 from screamlab.evidence.pack import sha256_of
@@ -34,7 +34,7 @@ _OWN_FILES = {
     "events.jsonl", "series.parquet", TIMELINE_FILE, "collection.json", "manifest.json",
 }  # fmt: skip
 # Written by later steps (judge, report); not evidence.
-_LATER_FILES = {"verdict.json", "junit.xml", "report.html", PACKETS_FILE}
+_LATER_FILES = {VERDICT_FILE, "junit.xml", "report.html", PACKETS_FILE}
 
 
 @dataclass(frozen=True)

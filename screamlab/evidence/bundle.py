@@ -25,6 +25,8 @@ from screamlab.evidence.timeline import TIMELINE_FILE, Line, read_timeline
 from screamlab.scenario.plan import Plan, read_plan
 
 SCHEMA_VERSION = 1
+# What was judged of a run; `screamlab.judge.model.Verdict`.
+VERDICT_FILE = "verdict.json"
 
 _Time = TypeVar("_Time", float, NDArray[np.float64])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from screamlab.errors import BadInput
-from screamlab.evidence.bundle import optional_document
+from screamlab.evidence.bundle import VERDICT_FILE, optional_document
 from screamlab.run.folder import RUN_FILE
 
 
@@ -41,7 +41,7 @@ def list_runs(folder: Path) -> list[Listed]:
 
 def _listed(folder: Path) -> Listed:
     record = optional_document(folder / RUN_FILE)
-    judged = optional_document(folder / "verdict.json")
+    judged = optional_document(folder / VERDICT_FILE)
     began = float(record.get("zero") or (folder / RUN_FILE).stat().st_mtime)
     return Listed(
         folder=folder,

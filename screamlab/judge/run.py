@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from screamlab.errors import BadInput, InfraError
-from screamlab.evidence.bundle import Bundle
+from screamlab.evidence.bundle import VERDICT_FILE, Bundle
 from screamlab.evidence.packets import PACKETS_FILE
 from screamlab.judge.checks import CHECKS, parse_check
 from screamlab.judge.faults import Fault
@@ -42,6 +42,17 @@ def judge_run(run_dir: Path, known_issues: Path) -> Verdict:
     return judge_folder(run_dir, known_issues).verdict
 
 
+def verdict_on(run_dir: Path, known_issues: Path) -> Verdict:
+    """The verdict that the main job has given; its own where the job broke off before that.
+
+    See `judge_folder`.
+    """
+    given = run_dir / VERDICT_FILE
+    if given.exists():
+        return Verdict.model_validate_json(given.read_bytes())
+    return judge_run(run_dir, known_issues)
+
+
 def judge_folder(run_dir: Path, known_issues: Path, *, dry: bool = False) -> Judgement:
     """Judge a run folder; with `dry` nothing is written.
 
@@ -58,7 +69,7 @@ def judge_folder(run_dir: Path, known_issues: Path, *, dry: bool = False) -> Jud
         made = {
             "report.html": render_html(run, verdict, issues),
             "junit.xml": render_junit(verdict),
-            "verdict.json": verdict.to_json(),
+            VERDICT_FILE: verdict.to_json(),
         }
         captured = packets(run)
         if captured.captures and not captured.error:

@@ -14,6 +14,7 @@ import ansible_runner
 from rich.console import Console
 
 from screamlab.errors import BadInput, InfraError
+from screamlab.evidence.bundle import VERDICT_FILE
 from screamlab.paths import CHECKOUT
 from screamlab.run.channel import follow_hosts
 from screamlab.run.folder import INFRA_FILE, read_record, write_infra
@@ -116,7 +117,7 @@ def attach(folder: Path, inventory: Path, variables: Mapping[str, Any], console:
     if read_record(folder)["zero"] is None:
         raise BadInput(f"{folder}: this run was planned and never started")
     # What an earlier controller made of it is made anew.
-    for name in (INFRA_FILE, "verdict.json"):
+    for name in (INFRA_FILE, VERDICT_FILE):
         (folder / name).unlink(missing_ok=True)
     variables = {**variables, "run_id": folder.name}
     job = Playbook(inventory, variables, _log_file(folder.parent, folder.name))
@@ -137,7 +138,7 @@ def _end(folder: Path, job: Playbook, succeeded: bool) -> None:
     with (folder / "ansible.log").open("a") as log:
         log.write(job.log.read_text())
     job.log.unlink()
-    if not succeeded and not (folder / "verdict.json").exists():
+    if not succeeded and not (folder / VERDICT_FILE).exists():
         _note_failure(folder, job)
 
 

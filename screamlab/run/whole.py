@@ -13,7 +13,7 @@ from rich.console import Console
 from screamlab import paths
 from screamlab.evidence.build import list_anew
 from screamlab.judge.model import Verdict
-from screamlab.judge.run import judge_run
+from screamlab.judge.run import verdict_on
 from screamlab.run.drive import drive
 from screamlab.run.folder import note
 
@@ -47,7 +47,7 @@ def run_and_judge(
     if asked.seed is not None:
         request["seed"] = asked.seed
     folder = drive(asked.run_id, inventory, paths.RUNS, request, console)
-    verdict = judge_run(folder, paths.KNOWN_ISSUES)
+    verdict = verdict_on(folder, paths.KNOWN_ISSUES)
     note(folder, wall_s=round(time.monotonic() - begun, 1))
     list_anew(folder)
     return verdict

@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from screamlab.errors import BadInput, ScreamlabError
+from screamlab.evidence.bundle import VERDICT_FILE
 from screamlab.inventory import Host
 from screamlab.judge.model import Verdict
 from screamlab.judge.table import STYLES
@@ -109,7 +110,7 @@ def _recover(part: Part, runs: Path) -> None:
         return
     run_id = part.attempts[-1].run_id
     try:
-        found = Verdict.model_validate_json((runs / run_id / "verdict.json").read_bytes())
+        found = Verdict.model_validate_json((runs / run_id / VERDICT_FILE).read_bytes())
     except (OSError, ValidationError):
         return
     part.attempts[-1] = Attempt(run_id=run_id, verdict=found.verdict, reason=found.reason)

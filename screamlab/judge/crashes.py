@@ -176,9 +176,8 @@ def _deaths(run: Run) -> list[Crash]:
     """When systemd saw the router's main process die of a signal of its own making."""
     host = run.router_host
     unit = run.router_unit
-    entries = run.journal(unit) if unit else None
     found = []
-    for entry in entries or ():
+    for entry in run.journal(unit) if unit else ():
         fields = entry.fields
         if fields.get("MESSAGE_ID") == _EXITED and fields.get("EXIT_CODE") in ("killed", "dumped"):
             signal = signal_name(int(fields.get("EXIT_STATUS", "0")))

@@ -6,7 +6,7 @@ import json
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
 from itertools import islice, takewhile
@@ -192,13 +192,12 @@ class Run:
             found += takewhile(lambda event: event.at_s <= to_s, near)
         return sorted(found, key=lambda event: event.at_s)
 
-    def journal(self, unit: str) -> list[Entry] | None:
-        """What a unit of the router's host logged while the plan ran; None without a journal."""
-        host, end = self.router_host, self.zero + self.duration_s
-        if host is None or not self.bundle.has_journal(host):
-            return None
-        entries = self.bundle.journal(host, unit)
-        return [entry for entry in entries if self.zero <= entry.t <= end]
+    def journal(self, unit: str) -> Iterator[Entry]:
+        """What a unit of the router's host logged while the plan ran, as far as it came home."""
+        end = self.zero + self.duration_s
+        for entry in self.bundle.journal(self.router_host, unit) if self.router_host else ():
+            if self.zero <= entry.t <= end:
+                yield entry
 
     @cached_property
     def starts(self) -> list[dict[str, Any]]:

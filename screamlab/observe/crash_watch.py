@@ -37,8 +37,10 @@ from screamlab.observe.sampler import Watched
 from screamlab.observe.units import Units
 from screamlab.observe.workers import descendants
 
-# A core of a few hundred kilobytes; a busy User-Mode Linux takes its time for it.
-_CANARY_S = 10.0
+# A core of a few hundred kilobytes; a busy User-Mode Linux takes its time for it. One in a hundred
+# is not written as a host's workers start.
+_CANARIES, _CANARY_S = 3, 5.0
+_UNIT_S = 10.0
 _PAUSE_S = 0.1
 _SCRATCH = ".canary-"
 # It waits for its limits before it crashes.
@@ -100,7 +102,7 @@ class CrashWatch:
 
     def _wait_for(self, group: _Group) -> None:
         """Until systemd has told of its process; a busy host takes seconds for that."""
-        deadline_s = time.monotonic() + _CANARY_S
+        deadline_s = time.monotonic() + _UNIT_S
         while not group.main_pid() and time.monotonic() < deadline_s:
             self._units.suspect()
             self._units.refresh(time.monotonic(), wait_s=0.5)
@@ -223,27 +225,39 @@ def prove(place: Place, pid: int) -> list[Found]:
         raise InfraError("there is no process that could leave a core")
     if soft == 0:
         raise InfraError("its limit for cores is 0: its unit needs LimitCORE=infinity")
-    with _scratch(folder, owner.st_uid, owner.st_gid) as own:
-        with subprocess.Popen(
-            _CANARY,
-            cwd=own,
-            user=owner.st_uid,
-            group=owner.st_gid,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as canary:
-            resource.prlimit(canary.pid, resource.RLIMIT_CORE, (soft, hard))
-            canary.communicate(b"\n")
-        deadline = time.monotonic() + _CANARY_S
-        while time.monotonic() < deadline:
-            news = place.news([own])
-            others += [found for found in news if found.core.pid != canary.pid]
-            if own_core := [found for found in news if found.core.pid == canary.pid]:
-                place.remove(own_core[0])
-                return others
-            time.sleep(_PAUSE_S)
-    raise InfraError(f"the canary's core did not turn up within {_CANARY_S:g} s ({place.name})")
+    left: list[str] = []
+    for _ in range(_CANARIES):
+        with _scratch(folder, owner.st_uid, owner.st_gid) as own:
+            canary = _crash(own, owner, (soft, hard))
+            deadline = time.monotonic() + _CANARY_S
+            while time.monotonic() < deadline:
+                news = place.news([own])
+                others += [found for found in news if found.core.pid != canary]
+                if own_core := [found for found in news if found.core.pid == canary]:
+                    place.remove(own_core[0])
+                    return others
+                time.sleep(_PAUSE_S)
+            left = [f"{file.name} of {file.stat().st_size} bytes" for file in own.iterdir()]
+    raise InfraError(
+        f"none of {_CANARIES} canaries left a core within {_CANARY_S:g} s ({place.name}); in the "
+        f"folder of the last is {', '.join(left) or 'nothing'}"
+    )
+
+
+def _crash(folder: Path, owner: os.stat_result, limits: tuple[int, int]) -> int:
+    """Let a canary crash in `folder`, as that owner and with those limits; its process id."""
+    with subprocess.Popen(
+        _CANARY,
+        cwd=folder,
+        user=owner.st_uid,
+        group=owner.st_gid,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as canary:
+        resource.prlimit(canary.pid, resource.RLIMIT_CORE, limits)
+        canary.communicate(b"\n")
+    return canary.pid
 
 
 @contextlib.contextmanager

@@ -42,6 +42,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--down", action="store_true", help="take the local lab down afterwards")
     _suite_options(run)
     _scenario_command(commands, "plan", "print what every host would do, and no more", do.plan)
+    canary = commands.add_parser(
+        "canary", help="plant faults into runs, and see whether each is seen, and nothing else"
+    )
+    canary.add_argument("names", nargs="*", metavar="CANARY",
+                        help="of lab_tests/canaries.yml (default: all of them)")  # fmt: skip
+    canary.add_argument("--list", action="store_true", help="only print them, and what is known")
+    canary.add_argument("-o", "--output", type=Path, metavar="PAGE",
+                        help="write the table of all that were run, as Markdown")  # fmt: skip
+    _inventory_options(canary)
+    canary.set_defaults(command=do.canary)
     attach = commands.add_parser(
         "attach", help="take up a run again whose controller is gone: wait, collect, judge"
     )

@@ -56,6 +56,17 @@ def run(options: argparse.Namespace) -> int:
     return _show_verdict(verdict, paths.RUNS / run_id, console)
 
 
+def canary(options: argparse.Namespace) -> int:
+    """Plant faults into runs, and see whether each is seen."""
+    from screamlab.canary.command import list_canaries, run_canaries
+
+    console = _wide_console()
+    if options.list:
+        return list_canaries(console)
+    extra = _extra_vars(options.extra_vars)
+    return run_canaries(options.names, options.inventory, extra, options.output, console)
+
+
 def plan(options: argparse.Namespace) -> int:
     """Print what every host would do."""
     from screamlab.inventory import load_hosts

@@ -266,6 +266,18 @@ LAB_FAULTS: dict[str, tuple[Plant, set[str], str]] = {
     "client rebooted": (
         lambda run: _reboot(run, "client1"), {"lab.agents"}, "rebooted 1 times, first at 29.0 s",
     ),
+    "clock stepped": (
+        lambda run: run.event(HOLD_AT + 15, "client1", "clock.stepped", "host", ms=-400.0),
+        {"lab.clock"}, "it stepped by -400.0 ms at 45.0 s (hold)",
+    ),
+    "registrar died": (
+        lambda run: run.event(HOLD_AT, ROUTER, "registrar.error", "sip/registrar", error="gone"),
+        {"lab.registrar"}, "gone, at 30.0 s (hold)",
+    ),
+    "impairment left": (
+        lambda run: run.event(100.0, "client1", "impair.left", "impairments", left=["data0: x"]),
+        {"impair.residue"}, "left at the end: data0: x",
+    ),
     "worker died": (
         lambda run: run.event(HOLD_AT, "client1", "worker.failed", "gst", error="segfault"),
         {"lab.agents"}, "worker gst failed at 30.0 s (hold): segfault",

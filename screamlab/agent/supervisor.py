@@ -19,7 +19,9 @@ from pathlib import Path
 
 from screamlab.agent import addresses, processors, rejoin, workers
 from screamlab.evidence.spool import Spool
+from screamlab.impair import heal
 from screamlab.impair import worker as impairment
+from screamlab.inject import worker as inject
 from screamlab.observe.host_facts import gather
 from screamlab.scenario.plan import Plan, Worker, read_plan
 
@@ -73,10 +75,16 @@ class Agent:
             if self.stopping.is_set() and rejoin.host_goes_down():
                 self.spool.event("agent.end", "agent", reason="the host goes down")
             else:
+                self._tell_left()
                 release(self.plan)
                 reason = "stopped" if self.stopping.is_set() else "completed"
                 self.spool.event("agent.end", "agent", reason=reason)
                 (self.directory / "done").touch()
+
+    def _tell_left(self) -> None:
+        """Say what of an impairment is still there, though all of them have been healed by now."""
+        if self.plan.impairments and (left := heal.survey().said):
+            self.spool.event("impair.left", "impairments", left=left)
 
     def _now_s(self) -> float:
         return time.time() - self.zero
@@ -154,6 +162,7 @@ def release(plan: Plan) -> None:
     `InfraError` when a link that it impaired is not whole again.
     """
     rejoin.disarm(plan.run_id)
+    inject.release(plan)
     if plan.device:
         addresses.remove(plan.device, plan.addresses)
     if plan.impairments:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from screamlab.agent import rejoin
 from screamlab.errors import InfraError
@@ -26,9 +28,14 @@ def unit_name(run_id: str) -> str:
 
 
 def start_command(
-    plan_file: Path, run_id: str, zero: float, runtime_s: float, *options: str
+    plan_file: Path,
+    run_id: str,
+    zero: float,
+    runtime_s: float,
+    *options: str,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> list[str]:
-    """The systemd-run(1) command line that starts the agent of a plan.
+    """The systemd-run(1) command line that starts the agent of a plan, in an `environment`.
 
     The host is put back as it was by ExecStopPost however the agent ends.
     """
@@ -40,6 +47,7 @@ def start_command(
         f"ExecStopPost={' '.join([*agent, '--release'])}",
         # A worker's arithmetic is small; BLAS threads would only fight over the host's cores.
         "Environment=OPENBLAS_NUM_THREADS=1",
+        *(f"Environment={name}={value}" for name, value in environment.items()),
         "LimitCORE=infinity",
         "LimitNOFILE=65536",
         "TimeoutStopSec=30",
@@ -87,10 +95,10 @@ def start(folder: Path, plan: str, zero: float, runtime_s: float) -> None:
         raise InfraError(
             f"only {free_mib} MiB are free at {folder}; a run needs {MIN_FREE_MIB} MiB"
         )
-    asked = (plan_file, folder.name, zero, runtime_s)
-    if not read_plan(plan_file).impairments:
+    asked, told = (plan_file, folder.name, zero, runtime_s), read_plan(plan_file)
+    if not told.impairments:
         rejoin.arm(folder.name, start_command(*asked, "--rejoin"))
-    _systemd(start_command(*asked))
+    _systemd(start_command(*asked, environment=told.environment))
 
 
 def stop(unit: str) -> None:

@@ -43,6 +43,7 @@ KINDS = {
     "probe_sender": "screamlab.impair.probe:run_senders",
     "probe_receiver": "screamlab.impair.probe:run_receivers",
     "impairment": "screamlab.impair.worker:run",
+    "fault": "screamlab.inject.worker:run",
     "capture": "screamlab.observe.capture:run",
     "router_stats": "screamlab.observe.router_stats:run",
     "metrics": "screamlab.observe.metrics:run",

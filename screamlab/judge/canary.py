@@ -243,6 +243,7 @@ def _fill_router(run: CanaryRun) -> None:
     told = {"outcome": "ended", "seconds": 8.0, "files": []}
     run.event(run.duration_s + 9, ROUTER, "router.stopped", "router", **told)
     run.put(ROUTER, "router", "api_latency_ms", t, 8 + 2 * np.cos(t))
+    run.put(ROUTER, "sip/registrar", "contacts", t, 0.0)
 
 
 def _fill_streams(run: CanaryRun) -> None:

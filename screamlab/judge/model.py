@@ -21,8 +21,9 @@ class CheckResult(BaseModel):
     """What one check found about one subject.
 
     `value` is in `unit` and is held against `threshold`; `samples` is how many observations
-    stand behind it. `unheard` names the streams whose silence is all that makes this result
-    unknown; it does not leave the program.
+    stand behind it. `at_s` is when that which it tells of was first seen, in seconds after the
+    plan's zero, where there is such a moment. `unheard` names the streams whose silence is all
+    that makes this result unknown; it does not leave the program.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -33,11 +34,12 @@ class CheckResult(BaseModel):
     value: float | None = None
     unit: str | None = None
     threshold: float | None = None
+    at_s: float | None = None
     samples: int = 0
     reason: str
     unheard: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
 
-    @field_validator("value", "threshold", mode="after")
+    @field_validator("value", "threshold", "at_s", mode="after")
     @classmethod
     def _six_digits(cls, number: float | None) -> float | None:
         if number is None or not math.isfinite(number):

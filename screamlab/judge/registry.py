@@ -123,14 +123,28 @@ class Grader:
     bad: Status = "fail"
 
     def at_most(
-        self, subject: str, value: float, limit: float, unit: str, samples: int, reason: str
+        self,
+        subject: str,
+        value: float,
+        limit: float,
+        unit: str,
+        samples: int,
+        reason: str,
+        at_s: float | None = None,
     ) -> CheckResult:
-        return self._grade(subject, value, limit, unit, samples, reason, value <= limit)
+        return self._grade(subject, value, limit, unit, samples, reason, at_s, value <= limit)
 
     def at_least(
-        self, subject: str, value: float, limit: float, unit: str, samples: int, reason: str
+        self,
+        subject: str,
+        value: float,
+        limit: float,
+        unit: str,
+        samples: int,
+        reason: str,
+        at_s: float | None = None,
     ) -> CheckResult:
-        return self._grade(subject, value, limit, unit, samples, reason, value >= limit)
+        return self._grade(subject, value, limit, unit, samples, reason, at_s, value >= limit)
 
     def unknown(
         self, subject: str, reason: str, samples: int = 0, unheard: tuple[str, ...] = ()
@@ -158,6 +172,7 @@ class Grader:
         unit: str,
         samples: int,
         reason: str,
+        at_s: float | None,
         good: bool,
     ) -> CheckResult:
         if samples < self.min_samples:
@@ -169,6 +184,7 @@ class Grader:
             value=value,
             unit=unit,
             threshold=limit,
+            at_s=at_s,
             samples=samples,
             reason=reason,
         )

@@ -26,6 +26,15 @@ class Samples:
         mask = inside(self.t, windows)
         return Samples(self.t[mask], self.value[mask])
 
+    def first_above(self, limit: float) -> float | None:
+        """When the value first exceeded `limit`; None for never."""
+        above = self.t[self.value > limit]
+        return float(above[0]) if len(above) else None
+
+    def first_below(self, limit: float) -> float | None:
+        """When the value first was less than `limit`; None for never."""
+        return Samples(self.t, -self.value).first_above(-limit)
+
     def growth(self) -> Samples:
         """How much a cumulative counter grew up to each sample; a restart at zero is no loss."""
         if len(self) == 0:

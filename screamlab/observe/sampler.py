@@ -5,6 +5,9 @@ Spec: `{"processes": [{"name": "router", "unit": "screamrouter.service"}, …], 
 `unit` (all processes in the unit's control group), by `pid` (that process alone), or is a `worker`
 of the sampler's own agent with all processes below it.
 
+Told as `clock.stepped{ms}` is a clock that since the sample before went other than time did: by
+more than any slewing of it (adjtime(3): 0.5 ms a second).
+
 Series: `process/<name>`, `host`, `device/<name>`, `udp_port/<port>`, and `sampler` about itself
 (`busy_ms` is what the sample before has cost). USS and PSS come every `memory_interval_s` only,
 because reading them halts the watched process's memory management for as long as it takes.
@@ -29,6 +32,7 @@ from screamlab.observe.units import Units, UnitState
 from screamlab.observe.workers import worker_pids
 
 _SYSTEMD_PATIENCE_S = 2.0
+_STEP_S = 0.02
 
 
 class _Strict(BaseModel):
@@ -100,6 +104,7 @@ class Sampler:
     def __init__(self, spec: SamplerSpec, spool: Spool) -> None:
         self.samples = 0
         self._busy_ms = 0.0
+        self._ahead_s = _clock_ahead_s()
         self._spec = spec
         self._spool = spool
         self._host = Host(spec.devices, spec.udp_ports)
@@ -111,6 +116,7 @@ class Sampler:
     def sample(self, late_s: float = 0.0) -> None:
         """Take one sample of everything now; `late_s` is how late now is."""
         began_s = time.thread_time()
+        self._look_at_clock()
         self._units.refresh(time.monotonic())
         now = time.time()
         lines: list[tuple[str, dict[str, float]]] = [("host", self._host.sample())]
@@ -123,6 +129,12 @@ class Sampler:
         own = {"late_ms": round(1000 * late_s, 3), "busy_ms": self._busy_ms}
         self._spool.series_many([*lines, ("sampler", own)], t=now)
         self._busy_ms = round(1000 * (time.thread_time() - began_s), 3)
+
+    def _look_at_clock(self) -> None:
+        before_s, self._ahead_s = self._ahead_s, _clock_ahead_s()
+        if abs(self._ahead_s - before_s) > _STEP_S:
+            ms = round(1000 * (self._ahead_s - before_s), 3)
+            self._spool.event("clock.stepped", "host", ms=ms)
 
     def close(self) -> None:
         """Let go of everything watched."""
@@ -168,6 +180,11 @@ class _Watch:
             kind = "process.restarted" if self._last_main_pid else "process.found"
             self._spool.event(kind, self.subject, pid=state.main_pid, restarts=state.restarts)
             self._main_pid = self._last_main_pid = state.main_pid
+
+
+def _clock_ahead_s() -> float:
+    """How far the clock is ahead of the time since the host began, clock_gettime(2)."""
+    return time.time() - time.monotonic()
 
 
 def _allow_many_descriptors() -> None:

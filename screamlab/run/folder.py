@@ -68,6 +68,7 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
         "topology": compiled.topology,
         "registrar": compiled.registrar,
         "captured": captured(compiled.plans),
+        "planted": planted(compiled.plans),
     }
     record = make_folder(runs, compiled.plans, hosts, told)
     shutil.copyfile(request.scenario_file, runs / run_id / "scenario.yml")
@@ -85,6 +86,15 @@ def captured(plans: Mapping[str, Plan]) -> list[str]:
         for name, plan in plans.items()
         if any(worker.kind == "capture" and worker.spec["keep"] for worker in plan.workers)
     ]
+
+
+def planted(plans: Mapping[str, Plan]) -> dict[str, list[str]]:
+    """The kinds of the faults that are planted, of every host that has any."""
+    kinds = {
+        name: [str(w.spec["fault"]["kind"]) for w in plan.workers if w.kind == "fault"]
+        for name, plan in plans.items()
+    }
+    return {name: found for name, found in kinds.items() if found}
 
 
 def _router(scenario: Scenario) -> dict[str, Any]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def validate_across(scenario: Scenario, source: Source) -> None:
     """`BadInput` names line and key of what does not fit the rest of the scenario."""
-    for part in ("phases", "senders", "receivers", "devices", "churn", "impairments"):
+    for part in ("phases", "senders", "receivers", "devices", "churn", "impairments", "faults"):
         names: set[str] = set()
         for at, item in enumerate(getattr(scenario, part)):
             if item.name in names:
@@ -37,6 +37,7 @@ def validate_across(scenario: Scenario, source: Source) -> None:
     _validate_impairments(scenario, source)
     _validate_churn(scenario, source)
     _validate_instrument(scenario, source)
+    _validate_faults(scenario, source)
     for at, check in enumerate(scenario.checks):
         try:
             validate_check(check)
@@ -77,6 +78,15 @@ def _validate_churn(scenario: Scenario, source: Source) -> None:
             raise source.error(("churn", at, "hears"), message)
         if not 0 < group.hold_seconds[0] <= group.hold_seconds[1]:
             raise source.error(("churn", at, "hold_seconds"), "is not [least, most] above zero")
+
+
+def _validate_faults(scenario: Scenario, source: Source) -> None:
+    phases = {phase.name for phase in scenario.phases}
+    for at, fault in enumerate(scenario.faults):
+        if fault.phase not in phases:
+            raise source.error(("faults", at, "phase"), f"there is no phase '{fault.phase}'")
+        if fault.of_link and not scenario.impairments:
+            raise source.error(("faults", at), "no link is broken, so it has no place")
 
 
 def _validate_instrument(scenario: Scenario, source: Source) -> None:

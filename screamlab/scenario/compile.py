@@ -21,6 +21,7 @@ from screamlab.scenario.impairing import impairments, points, probes, workers_of
 from screamlab.scenario.model import Scenario
 from screamlab.scenario.placement import Placement, Receiving, Sending
 from screamlab.scenario.plan import Plan, ReceiverStream
+from screamlab.scenario.planting import plant
 from screamlab.scenario.streams import null_path, receivers, senders
 from screamlab.scenario.timeline import load_window, timeline
 from screamlab.scenario.workers import (
@@ -28,6 +29,7 @@ from screamlab.scenario.workers import (
     load_workers,
     observers,
     probe_workers,
+    router_url,
     sip_workers,
 )
 
@@ -73,6 +75,9 @@ def compile_scenario(
     lab = [router, *clients]
     impaired = impairments(scenario, phases, router, clients)
     probing = probes(impaired, lab, load_window(phases)[2])
+    planted = plant(
+        scenario, phases, run_id, lab, [*playing, *listening], impaired, router_url(router)
+    )
     capturing = capture_workers(scenario, router, clients, run_id, phases[-1].to_s)
     middle = [host for host in points(impaired, hosts) if host not in lab]
     plans = {}
@@ -96,6 +101,7 @@ def compile_scenario(
         if host is router and scenario.instrument:
             watching += scenario.instrument.workers(phases, ROUTER_UNIT)
         breaking = workers_of_point(host.name, impaired)
+        faults = [fault for fault in planted if fault.host == host.name]
         plans[host.name] = Plan(
             run_id=run_id,
             host=host.name,
@@ -107,7 +113,14 @@ def compile_scenario(
             device=host.data.device,
             addresses=tuple(placement.used.get(host.name, ())),
             wakeup_latency_us=host.processors.wakeup_latency_us,
-            workers=(*watching, *load, *probe_workers(host.name, probing), *breaking),
+            environment={k: v for fault in faults for k, v in fault.environment.items()},
+            workers=(
+                *watching,
+                *load,
+                *probe_workers(host.name, probing),
+                *breaking,
+                *(fault.worker for fault in faults),
+            ),
         )
     refuse_overload(plans, hosts)
     topology = _topology(playing, listening, churned)

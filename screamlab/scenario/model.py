@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from screamlab.errors import BadInput
 from screamlab.impair.condition import Schedule
 from screamlab.impair.profile import find_profile, load_profile
+from screamlab.inject.worker import KINDS as FAULTS
+from screamlab.inject.worker import AnyFault
 from screamlab.paths import PROFILES
 from screamlab.scenario.across import validate_across
 from screamlab.scenario.clients import KINDS, Client, Speaks
@@ -169,6 +171,7 @@ class Scenario(_Strict):
     devices: tuple[DeviceGroup, ...] = ()
     churn: tuple[ChurnGroup, ...] = ()
     impairments: tuple[ImpairmentSpec, ...] = ()
+    faults: tuple[AnyFault, ...] = Field(default=(), description="see `screamlab.inject`")
     schedules: dict[str, Schedule] = Field(default={}, description="by profile; never in the file")
     sipp_xml: dict[str, str] = Field(default={}, description="by group; never in the file")
     watch: Watch = Watch()
@@ -191,10 +194,9 @@ def load_scenario(path: Path, scale: str, settings: Iterable[str] = ()) -> Scena
         message = first["msg"].removeprefix("Value error, ")
         if first["type"] == "extra_forbidden":
             message = f"there is no such key; known here: {_known_keys(first['loc'])}"
-        # A tool's name in the path says which of the models was meant; it is no key of the file.
-        where = tuple(part for part in first["loc"] if part not in TOOLS)
+        where = _without_tag(first["loc"])
         if first["type"] == "union_tag_invalid":
-            where += ("tool",)
+            where += (first["ctx"]["discriminator"].strip("'"),)
         raise scaled.error(where, message) from error
     validate_across(scenario, scaled)
     found = {"schedules": _schedules(scenario, scaled), "sipp_xml": _sipp_xml(scenario, scaled)}
@@ -212,6 +214,12 @@ def find_scenario(name: str, folder: Path) -> Path:
     return find("scenario", name, folder)
 
 
+def _without_tag(loc: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    """A path without what says which of several models was meant: it is no key of the file."""
+    at = next((at for at, part in enumerate(loc) if part in {*TOOLS, *FAULTS}), len(loc))
+    return loc[:at] + loc[at + 1 :]
+
+
 def _known_keys(loc: tuple[str | int, ...]) -> str:
     models: dict[str, type[BaseModel]] = {
         "hosts": Hosts,
@@ -222,6 +230,7 @@ def _known_keys(loc: tuple[str | int, ...]) -> str:
         "devices": DeviceGroup,
         "churn": ChurnGroup,
         "impairments": ImpairmentSpec,
+        **FAULTS,
         "watch": Watch,
         "capture": Capture,
     }

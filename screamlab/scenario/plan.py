@@ -113,6 +113,7 @@ class Plan(_Strict):
     wakeup_latency_us: int | None = Field(
         default=None, description="the longest its processors may take to wake up; None: any time"
     )
+    environment: dict[str, str] = Field(default={}, description="what its agent is started with")
     workers: tuple[Worker, ...]
 
     @property

@@ -46,7 +46,7 @@ def observers(
         Worker(name="crash-watch", kind="crash_watch", spec=units, **window),
     ]
     if is_router:
-        url = {"url": _router_url(host), "unit": ROUTER_UNIT, **interval}
+        url = {"url": router_url(host), "unit": ROUTER_UNIT, **interval}
         observers.append(Worker(name="router-stats", kind="router_stats", spec=url, **window))
     if host.metrics:
         shown = {"run_id": run_id, "phases": [phase.model_dump() for phase in phases]}
@@ -65,7 +65,7 @@ def load_workers(
     for client, kind in KINDS.items():
         heard = [r.stream for r in receiving if r.host == host and r.client == client]
         asking = any(stream.protocol in ASKING for stream in heard)
-        more = {"router": _router_url(router)} if asking else {}
+        more = {"router": router_url(router)} if asking else {}
         workers += _worker(kind.receiver, "streams", heard, **more)
     for client, kind in KINDS.items():
         sent = [s.stream for s in sending if s.host == host and s.client == client]
@@ -91,7 +91,8 @@ def probe_workers(host: str, probing: Sequence[Probing]) -> list[Worker]:
     return _worker("probe_receiver", "streams", received) + _worker("probe_sender", "streams", sent)
 
 
-def _router_url(router: Host) -> str:
+def router_url(router: Host) -> str:
+    """Where the router's API is."""
     return f"https://{router.data.ip}:{ROUTER_API_PORT}"
 
 

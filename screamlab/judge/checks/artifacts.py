@@ -39,6 +39,8 @@ def _artifacts(
     noise = sum(floor.artifacts_per_minute.get(kind, 0.0) for kind in params.only) if floor else 0.0
     rate = max(0.0, count / (length_s(windows) / 60) - noise)
     counted = ", ".join(f"{len(at)} × {kind}" for kind, at in times.items() if at) or "none"
-    first = f", first at {run.when(min(at[0] for at in times.values() if at))}" if count else ""
+    first_s = min((at[0] for at in times.values() if at), default=None)
+    first = "" if first_s is None else f", first at {run.when(first_s)}"
     reason = f"{counted} in {length_s(windows):.0f} s of hold{first}"
-    return grade.at_most(stream.subject, rate, params.max_per_minute, "per minute", samples, reason)
+    limit = params.max_per_minute
+    return grade.at_most(stream.subject, rate, limit, "per minute", samples, reason, first_s)

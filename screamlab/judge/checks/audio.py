@@ -75,15 +75,16 @@ def _heard(run: Run, params: Heard, grade: Grader, stream: Stream, windows: Wind
     first = run.first_heard_s(stream)
     if first is None:
         reason = f"never heard in {length_s(windows):.0f} s of hold ({stream.kind})"
-        return grade.at_least(subject, share, wanted, "share", len(samples), reason)
+        never_s = min((window.from_s for window in windows), default=None)
+        return grade.at_least(subject, share, wanted, "share", len(samples), reason, never_s)
     delay = max(0.0, first - stream.up.from_s)
     if delay > params.within_s and share >= wanted:
         reason = f"first heard {delay:.1f} s after both ends were up, at {run.when(first)}"
-        return grade.at_most(subject, delay, params.within_s, "s", len(samples), reason)
-    silent = samples.t[samples.value <= 0]
-    gone = f", not at {run.when(float(silent[0]))}" if len(silent) else ""
+        return grade.at_most(subject, delay, params.within_s, "s", len(samples), reason, first)
+    silent_s = samples.first_below(1)
+    gone = "" if silent_s is None else f", not at {run.when(silent_s)}"
     reason = f"heard for {share:.2%} of {length_s(windows):.0f} s of hold{gone}"
-    return grade.at_least(subject, share, wanted, "share", len(samples), reason)
+    return grade.at_least(subject, share, wanted, "share", len(samples), reason, silent_s)
 
 
 class Dropouts(Params):
@@ -112,24 +113,24 @@ def _dropouts(
     count, total_ms = float(times.value.sum()), float(lengths.value.sum())
     rate = max(0.0, count / minutes - (floor.dropouts_per_minute if floor else 0.0))
     ms_rate = max(0.0, total_ms / minutes - (floor.dropout_ms_per_minute if floor else 0.0))
-    reason = (
-        f"{count:.0f} dropouts, {total_ms:.0f} ms in {length_s(windows):.0f} s of hold"
-        f"{_first_dropout(run, stream, times, windows)}"
-    )
-    samples = len(times)
-    limit = params.max_ms_per_minute
+    first_s, told = _first_dropout(run, stream, times, windows)
+    reason = f"{count:.0f} dropouts, {total_ms:.0f} ms in {length_s(windows):.0f} s of hold{told}"
+    subject, samples, limit = stream.subject, len(times), params.max_ms_per_minute
     if limit is not None and ms_rate > limit and rate <= params.max_per_minute:
-        return grade.at_most(stream.subject, ms_rate, limit, "ms per minute", samples, reason)
-    return grade.at_most(stream.subject, rate, params.max_per_minute, "per minute", samples, reason)
+        return grade.at_most(subject, ms_rate, limit, "ms per minute", samples, reason, first_s)
+    limit = params.max_per_minute
+    return grade.at_most(subject, rate, limit, "per minute", samples, reason, first_s)
 
 
-def _first_dropout(run: Run, stream: Stream, times: Samples, windows: Windows) -> str:
+def _first_dropout(
+    run: Run, stream: Stream, times: Samples, windows: Windows
+) -> tuple[float | None, str]:
     for event in run.events("audio.dropout", stream.subject):
         if contains(windows, event.at_s):
             ms = float(event.fields.get("ms", 0.0))
-            return f", first at {run.when(event.at_s)} for {ms:.1f} ms"
-    grown = times.t[times.value > 0]
-    return f", first at {run.when(float(grown[0]))}" if len(grown) else ""
+            return event.at_s, f", first at {run.when(event.at_s)} for {ms:.1f} ms"
+    first_s = times.first_above(0)
+    return first_s, "" if first_s is None else f", first at {run.when(first_s)}"
 
 
 class Level(Params):
@@ -208,5 +209,6 @@ def crosstalk(run: Run, params: Crosstalk) -> list[CheckResult]:
                 f"{len(events)} times in all"
             )
         subject, limit = f"receiver/{receiver.name}", params.max_times
-        results.append(grade.at_most(subject, len(events), limit, "times", listened, reason))
+        at_s = events[0].at_s if events else None
+        results.append(grade.at_most(subject, len(events), limit, "times", listened, reason, at_s))
     return results or [grade.unknown("receivers", "no receiver listens to the router")]

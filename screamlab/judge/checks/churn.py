@@ -195,8 +195,9 @@ def hang(run: Run, params: Hang) -> list[CheckResult]:
     limit_s = params.max_seconds * run.slowdown
     longest_s, since_s = _longest_silence(answered, _gone_s(run))
     looks = [event for event in run.events("router.hang") if event.fields.get("pid")]
-    reason = f"it never stood still for more than {longest_s:.0f} s"
+    reason, at_s = f"it never stood still for more than {longest_s:.0f} s", None
     if longest_s > limit_s or looks:
+        at_s = since_s
         reason = f"it stood still for {longest_s:.0f} s from {run.when(since_s)} on"
     if looks:
         first = looks[0]
@@ -206,7 +207,7 @@ def hang(run: Run, params: Hang) -> list[CheckResult]:
             f"it hung at {run.when(first.at_s)}: {first.fields.get('reason')}; "
             f"{len(looks)} times in all; stacks of its threads: {files}"
         )
-    return [grade.at_most("router", longest_s, limit_s, "s", len(answered), reason)]
+    return [grade.at_most("router", longest_s, limit_s, "s", len(answered), reason, at_s)]
 
 
 def _gone_s(run: Run) -> float:

@@ -62,7 +62,7 @@ def _told(run: Run, grade: Grader, subject: str, group: Group, more: str) -> Che
     # A crash needs no second sample.
     samples = max(crashes.looks(run, first.host, first.subject), count, grade.min_samples)
     name = f"{subject}/{group.first.signal}/{group.function}"
-    return grade.at_most(name, count, 0, "crashes", samples, reason)
+    return grade.at_most(name, count, 0, "crashes", samples, reason, first.at_s)
 
 
 class Stop(Params):

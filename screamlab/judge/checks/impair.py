@@ -131,6 +131,27 @@ def applied(run: Run, params: Applied) -> list[CheckResult]:
     return _or_unknown(run, "impair.applied", results)
 
 
+class Residue(Params):
+    """The samples are agents of impairment points that came to their ends."""
+
+    min_samples: int = Field(default=1, ge=1)
+
+
+@check("impair.residue", Residue)
+def residue(run: Run, params: Residue) -> list[CheckResult]:
+    """What an impairment put on a host is gone when it ends, before the lab heals once more."""
+    grade = Grader("impair.residue", params.min_samples, bad="invalid")
+    results = []
+    for host in dict.fromkeys(planned.point for planned in planned_impairments(run)):
+        ended = sum(event.host == host for event in run.events("agent.end"))
+        told = [event for event in run.events("impair.left") if event.host == host]
+        left = [str(one) for event in told for one in event.fields["left"]]
+        reason = f"left at the end: {'; '.join(left) or 'nothing'}"
+        at_s = told[0].at_s if told else None
+        results.append(grade.at_most(host, len(left), 0, "things", ended, reason, at_s))
+    return _or_unknown(run, "impair.residue", results)
+
+
 def _applied(run: Run, params: Applied, planned: Planned) -> CheckResult:
     grade = Grader("impair.applied", params.min_samples, bad="invalid")
     subject, begin = planned.subject, planned.window.from_s

@@ -56,7 +56,8 @@ def pacing(run: Run, params: Pacing) -> list[CheckResult]:
             f"p99 pacing error up to {value:.2f} ms, worst second {samples.value[worst]:.2f} ms "
             f"at {run.when(samples.t[worst])}; at most {params.max_p99_ms:g} ms"
         )
-        results.append(grade.at_most(subject, value, params.max_p99_ms, "ms", len(samples), reason))
+        limit, at_s = params.max_p99_ms, samples.first_above(params.max_p99_ms)
+        results.append(grade.at_most(subject, value, limit, "ms", len(samples), reason, at_s))
     return results or [grade.unknown("senders", "no sender reported its pacing")]
 
 
@@ -139,8 +140,9 @@ def receiver_overrun(run: Run, params: ReceiverOverrun) -> list[CheckResult]:
         moments = [*growth.t[growth.value > 0], *(event.at_s for event in dropped)]
         first = f", first at {run.when(min(moments))}" if moments else ""
         reason = f"{lost:.0f} datagrams lost by the host's own sockets{first}"
+        at_s = min(moments, default=None)
         results.append(
-            grade.at_most(host, lost, params.max_lost, "datagrams", len(samples), reason)
+            grade.at_most(host, lost, params.max_lost, "datagrams", len(samples), reason, at_s)
         )
     return results or [grade.unknown("clients", "no client host has a plan")]
 
@@ -177,7 +179,15 @@ def sampler_holes(run: Run, params: SamplerHoles) -> list[CheckResult]:
         widest = max(_unobserved(run, host, samples), key=lambda window: window.length_s)
         reason = f"longest time unobserved {widest.length_s:.1f} s from {run.when(widest.from_s)}"
         results.append(
-            grade.at_most(host, widest.length_s, params.max_gap_s, "s", len(samples), reason)
+            grade.at_most(
+                host,
+                widest.length_s,
+                params.max_gap_s,
+                "s",
+                len(samples),
+                reason,
+                widest.from_s,
+            )
         )
     return results or [grade.unknown("hosts", "no host has a plan")]
 
@@ -246,7 +256,8 @@ def cpu(run: Run, params: Cpu) -> list[CheckResult]:
         share = len(bad) / max(1, len(samples))
         first = f", first: {bad[0].reason}" if bad else ""
         reason = f"processors not there in {len(bad)} of {len(samples)} s{first}"
+        at_s = bad[0].window.from_s if bad else None
         results.append(
-            grade.at_most(host, share, params.max_bad_share, "share", len(samples), reason)
+            grade.at_most(host, share, params.max_bad_share, "share", len(samples), reason, at_s)
         )
     return results or [grade.unknown("hosts", "no host has a plan")]

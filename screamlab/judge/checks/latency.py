@@ -6,28 +6,51 @@ import numpy as np
 from pydantic import Field
 
 from screamlab.judge.checks.audio import of_stream, per_stream
+from screamlab.judge.checks.lab import AFTER_S
 from screamlab.judge.clock import clock_of, one_clock
+from screamlab.judge.faults import Fault
 from screamlab.judge.model import CheckResult
 from screamlab.judge.noise import listener_floor
 from screamlab.judge.registry import Grader, Params, check
+from screamlab.judge.samples import Event
 from screamlab.judge.streams import Stream
 from screamlab.judge.view import Run
-from screamlab.judge.windows import Windows, length_s
+from screamlab.judge.windows import Window, Windows, length_s
 
 
 class Clock(Params):
-    """How far a host's clock may be from the others'."""
+    """How far a host's clock may be from the others', and how far it may step.
+
+    Where it stepped, nothing of what the host tells is at its time any more.
+    """
 
     max_offset_ms: float = Field(default=1.0, gt=0)
     min_samples: int = Field(default=1, ge=1)
 
 
-@check("lab.clock", Clock)
+def clock_faults(run: Run, params: Clock) -> list[Fault]:
+    """From the first step of a host's clock on; its own time is not to be relied on any more."""
+    found = []
+    for host in run.plans:
+        if step := next(iter(_steps(run, host, params)), None):
+            reason = f"the clock of {host} stepped at {run.when(step.at_s)}"
+            begin = step.at_s - abs(_ms(step)) / 1000 - AFTER_S
+            found.append(Fault(host, Window(begin, run.duration_s), reason))
+    return found
+
+
+@check("lab.clock", Clock, faults=clock_faults)
 def clock(run: Run, params: Clock) -> list[CheckResult]:
     """The clocks of all hosts are known to agree."""
     grade = Grader("lab.clock", params.min_samples, bad="invalid")
     results = []
     for host in run.plans:
+        if steps := _steps(run, host, params):
+            first, limit = steps[0], params.max_offset_ms
+            reason = f"it stepped by {_ms(first):+.1f} ms at {run.when(first.at_s)}"
+            value, at_s = abs(_ms(first)), first.at_s
+            results.append(grade.at_most(host, value, limit, "ms", len(steps), reason, at_s))
+            continue
         known = clock_of(run, host)
         if known is None:
             results.append(grade.unknown(host, "nothing tells how far its clock is off"))
@@ -36,6 +59,15 @@ def clock(run: Run, params: Clock) -> list[CheckResult]:
         reason = f"{known.offset_ms:+.3f} ms, within {known.bound_ms:.3f} ms ({known.source})"
         results.append(grade.at_most(host, worst, params.max_offset_ms, "ms", 1, reason))
     return results or [grade.unknown("hosts", "no host has a plan")]
+
+
+def _steps(run: Run, host: str, params: Clock) -> list[Event]:
+    told = run.events("clock.stepped")
+    return [e for e in told if e.host == host and abs(_ms(e)) > params.max_offset_ms]
+
+
+def _ms(step: Event) -> float:
+    return float(step.fields["ms"])
 
 
 class Latency(Params):

@@ -129,7 +129,7 @@ def _by_time(
     found = growth(samples, windows, faults, params.piece_seconds, bound.granule)
     if found is None or found.floors < params.min_samples:
         least_s = params.piece_seconds * max(MIN_FLOORS, params.min_samples)
-        reason = f"there is too little time to judge, {least_s / 60:.0f} min needed after warm-up"
+        reason = f"there is too little time to judge, {least_s / 60:.2g} min needed after warm-up"
         return grade.unknown(name, reason, 0 if found is None else found.floors)
     return judged_growth(run, grade, name, found, bound)
 
@@ -147,7 +147,8 @@ def judged_growth(
         f"by at least {low:+.3g} in every quarter; "
         f"a leak of {visible:.2g} {bound.unit} would have been seen"
     )
-    result = grade.at_most(subject, low, bound.limit, bound.unit, found.floors, reason)
+    at_s = found.begin
+    result = grade.at_most(subject, low, bound.limit, bound.unit, found.floors, reason, at_s)
     if low > bound.limit:
         return _unless_it_ends(result, found)
     if visible > bound.see:

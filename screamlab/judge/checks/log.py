@@ -96,11 +96,13 @@ def _result(
 
 def _graded(run: Run, params: Lines, grade: Grader, seen: Seen, windows: Windows) -> CheckResult:
     lines = told(run).lines
-    count = int(inside(np.asarray(seen.at_s), windows).sum())
+    at_s = np.asarray(seen.at_s)[inside(np.asarray(seen.at_s), windows)]
+    count, first_s = len(at_s), float(at_s[0]) if len(at_s) else None
     rate = count / (max(length_s(windows), 1.0) / 60)
     reason = f"{count} of {lines} lines" + (f" {_where(run, seen)}" if count else "")
     pattern = seen.pattern.id
-    return grade.at_most(pattern, rate, params.max_per_minute, "per minute", lines, reason)
+    limit = params.max_per_minute
+    return grade.at_most(pattern, rate, limit, "per minute", lines, reason, first_s)
 
 
 def _where(run: Run, seen: Seen) -> str:

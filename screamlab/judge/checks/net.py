@@ -54,8 +54,8 @@ def _loss(run: Run, params: Loss, grade: Grader, receiver: Placed, windows: Wind
         for metric in ("packets", "lost", "duplicate", "reordered")
     }
     packets, lost, doubled, reordered = (float(samples.value.sum()) for samples in grown.values())
-    when = grown["lost"].t[grown["lost"].value > 0]
-    first = f", first at {run.when(float(when[0]))}" if len(when) else ""
+    first_s = grown["lost"].first_above(0)
+    first = "" if first_s is None else f", first at {run.when(first_s)}"
     reason = (
         f"{lost:.0f} lost{first}, {doubled:.0f} doubled, {reordered:.0f} out of order of "
         f"{packets:.0f} packets"
@@ -68,4 +68,4 @@ def _loss(run: Run, params: Loss, grade: Grader, receiver: Placed, windows: Wind
         return grade.at_most(
             subject, reordered, params.max_reordered, "out of order", samples, reason
         )
-    return grade.at_most(subject, share, params.max_share, "share", samples, reason)
+    return grade.at_most(subject, share, params.max_share, "share", samples, reason, first_s)

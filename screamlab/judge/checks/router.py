@@ -54,7 +54,7 @@ def alive(run: Run, params: Alive) -> list[CheckResult]:
     reason = f"{what} at {run.when(first_s)}; {len(ends)} such signs in all"
     # A sign of death needs no second sample.
     samples = max(len(processes), params.min_samples)
-    return [grade.at_most(ROUTER, len(ends), 0, "times", samples, reason)]
+    return [grade.at_most(ROUTER, len(ends), 0, "times", samples, reason, first_s)]
 
 
 def _absences(processes: Samples, within_s: float) -> list[tuple[float, str]]:
@@ -84,8 +84,8 @@ def responsive(run: Run, params: Responsive) -> list[CheckResult]:
     if len(ok) < params.min_samples:
         return [grade.too_few("router/api_ok", len(ok), "the API")]
     share = float(np.mean(ok.value > 0))
-    silent = ok.t[ok.value <= 0]
-    gone = f", first silence at {run.when(float(silent[0]))}" if len(silent) else ""
+    silent_s = ok.first_below(1)
+    gone = "" if silent_s is None else f", first silence at {run.when(silent_s)}"
     results = [
         grade.at_least(
             "router/api_ok",
@@ -94,6 +94,7 @@ def responsive(run: Run, params: Responsive) -> list[CheckResult]:
             "share",
             len(ok),
             f"{share:.2%} of {len(ok)} calls answered{gone}",
+            silent_s,
         )
     ]
     latency = run.series("router", "api_latency_ms", run.router_host)
@@ -105,10 +106,9 @@ def responsive(run: Run, params: Responsive) -> list[CheckResult]:
         f"p99 {p99:.1f} ms, slowest {latency.value[worst]:.0f} ms at "
         f"{run.when(float(latency.t[worst]))}"
     )
-    return [
-        *results,
-        grade.at_most("router/api_latency_ms", p99, params.max_p99_ms, "ms", len(latency), reason),
-    ]
+    subject, limit = "router/api_latency_ms", params.max_p99_ms
+    at_s = latency.first_above(limit)
+    return [*results, grade.at_most(subject, p99, limit, "ms", len(latency), reason, at_s)]
 
 
 class Starts(Params):
@@ -152,7 +152,8 @@ def cpu(run: Run, params: Cpu) -> list[CheckResult]:
         return [grade.too_few(ROUTER, len(samples), "its processor use in the hold")]
     mean, peak = float(samples.value.mean()), float(samples.value.max())
     reason = f"mean {mean:.1f} % of a processor in the hold, peak {peak:.1f} %"
-    return [grade.at_most(ROUTER, mean, params.max_percent, "%", len(samples), reason)]
+    limit, at_s = params.max_percent, samples.first_above(params.max_percent)
+    return [grade.at_most(ROUTER, mean, limit, "%", len(samples), reason, at_s)]
 
 
 class Memory(Params):
@@ -171,7 +172,8 @@ def memory(run: Run, params: Memory) -> list[CheckResult]:
     peak = int(np.argmax(samples.value))
     mib = float(samples.value[peak]) / MIB
     reason = f"largest resident set {mib:.0f} MiB, at {run.when(float(samples.t[peak]))}"
-    return [grade.at_most(ROUTER, mib, params.max_mib, "MiB", len(samples), reason)]
+    at_s = samples.first_above(params.max_mib * MIB)
+    return [grade.at_most(ROUTER, mib, params.max_mib, "MiB", len(samples), reason, at_s)]
 
 
 class Released(Params):
@@ -201,11 +203,12 @@ def _released(run: Run, grade: Grader, params: Released, metric: str) -> CheckRe
     if fewest < params.min_samples:
         return grade.too_few(ROUTER, fewest, f"{metric} before the load and after it")
     more = float(np.median(after.value) - np.median(before.value))
+    too_many_s = after.first_above(float(np.median(before.value)) + params.max_more)
     reason = (
         f"{np.median(before.value):.0f} {metric} before the load, "
         f"{np.median(after.value):.0f} at the end of the drain"
     )
-    return grade.at_most(ROUTER, more, params.max_more, metric, fewest, reason)
+    return grade.at_most(ROUTER, more, params.max_more, metric, fewest, reason, too_many_s)
 
 
 def _second_half(windows: Windows) -> Windows:

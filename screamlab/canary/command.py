@@ -1,0 +1,96 @@
+"""``screamlab canary``: plant one fault after the other, and see whether each is seen.
+
+What became of every canary stays in ``runs/canaries.json``, so that single ones can be run again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+
+from screamlab.canary.compare import Found, compare
+from screamlab.canary.model import Canaries, Canary, load_canaries
+from screamlab.canary.show import page, table
+from screamlab.errors import BadInput, ScreamlabError
+from screamlab.evidence.bundle import Bundle
+from screamlab.judge.view import Run
+from screamlab.paths import CANARIES, RUNS
+from screamlab.run.whole import Asked, run_and_judge
+
+RECORD = RUNS / "canaries.json"
+
+_FOUND = TypeAdapter(dict[str, Found])
+
+
+def run_canaries(
+    names: Sequence[str],
+    inventory: Path,
+    variables: Mapping[str, Any],
+    output: Path | None,
+    console: Console,
+) -> int:
+    """Run the canaries of these names, or all, and print what came of each; 1 unless all are well.
+
+    The table of all that were ever run is written to `output`.
+    """
+    canaries = load_canaries(CANARIES)
+    chosen = canaries.chosen(names)
+    known = _read(RECORD)
+    for at, canary in enumerate(chosen, start=1):
+        console.print(f"[{at}/{len(chosen)}] {canary.name}: {canary.plants}", markup=False,
+                      highlight=False)  # fmt: skip
+        known[canary.name] = found = _carry_out(canaries, canary, inventory, variables, console)
+        _write(RECORD, _FOUND.dump_json(known, indent=1).decode() + "\n")
+        for sentence in found.wrong:
+            console.print(f"wrong: {sentence}", markup=False, highlight=False, soft_wrap=True)
+    console.print(table(chosen, known))
+    if output:
+        _write(output, page(canaries.canaries, known))
+        console.print(f"page: {output}", soft_wrap=True, highlight=False)
+    return 0 if all(known[canary.name].ok for canary in chosen) else 1
+
+
+def list_canaries(console: Console) -> int:
+    """Print which canaries there are, and what is known of each."""
+    console.print(table(load_canaries(CANARIES).canaries, _read(RECORD)))
+    return 0
+
+
+def _read(record: Path) -> dict[str, Found]:
+    try:
+        return _FOUND.validate_json(record.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValidationError as error:
+        raise BadInput(f"{record}: {error.errors()[0]['msg']}; it can be removed") from error
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise BadInput(f"{file}: {error.strerror}") from error
+
+
+def _carry_out(
+    canaries: Canaries,
+    canary: Canary,
+    inventory: Path,
+    variables: Mapping[str, Any],
+    console: Console,
+) -> Found:
+    run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-canary-{canary.name}"
+    asked = Asked(canaries.file, canary.scale, canary.overrides, run_id)
+    try:
+        verdict = run_and_judge(asked, inventory, variables, console)
+    except ScreamlabError as error:
+        return Found(name=canary.name, run_id=run_id, wrong=(str(error),))
+    with Bundle(RUNS / run_id) as bundle:
+        begun = Run(bundle).events("fault.begin")
+    return compare(canary, verdict, begun[0].at_s if begun else None)

@@ -121,6 +121,11 @@ def test_the_unit_is_limited_and_cleans_up_however_it_ends() -> None:
     assert command[-1] == "--zero=1000.5"
 
 
+def test_a_plan_may_have_its_agent_started_in_an_environment_of_its_own() -> None:
+    command = unit.start_command(Path("/x/plan.json"), "r", 0.0, 60, environment={"A": "b"})
+    assert "--property=Environment=A=b" in command
+
+
 def test_after_a_reboot_what_is_left_of_the_plan_is_carried_out(tmp_path: Path) -> None:
     past, rest = sampler("past", 2.0), sampler("rest", 14.0)
     file = plan_file(tmp_path, 14.0, [past, rest])

@@ -22,7 +22,7 @@ from screamlab.inject.fault import Place
 from screamlab.inject.packets import Repeat
 from screamlab.inject.route import Route
 from screamlab.inject.signals import Signal
-from screamlab.scenario.plan import Endpoint
+from screamlab.scenario.plan import Endpoint, Plan, Worker
 
 PLACE = Place(
     agent="screamlab-r.service",
@@ -38,9 +38,9 @@ def context(folder: Path, seconds: float = 0.4) -> WorkerContext:
     return WorkerContext("fault-f", "client1", time.time(), 0.0, seconds, spool, folder)
 
 
-def carried_out(folder: Path, **fault: Any) -> list[str]:
+def carried_out(folder: Path, seconds: float = 0.4, **fault: Any) -> list[str]:
     """The kinds of the events of a fault that was planted and undone."""
-    at = context(folder)
+    at = context(folder, seconds)
     try:
         worker.run({"fault": {**AT, **fault}, "place": PLACE.model_dump()}, at)
     finally:
@@ -71,13 +71,20 @@ def test_what_is_killed_is_told_before(tmp_path: Path, process: subprocess.Popen
 def test_what_stands_still_goes_on_in_any_case(
     tmp_path: Path, process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
-    monkeypatch.setattr(
-        WorkerContext, "sleep_until", lambda *_: seen.append(state(process.pid)) or len(seen) < 4
-    )
-    fault = {"stopped_ms": 20, "running_ms": 20}
-    carried_out(tmp_path, kind="signal", signal="STOP", unit="u.service", **fault)
-    assert seen[1] == "T" and seen[2] != "T"
+    seen: list[bool] = []
+
+    def look(*_: object) -> bool:
+        # A signal takes a moment to arrive.
+        time.sleep(0.2)
+        seen.append(state(process.pid) == "T")
+        return len(seen) < 4
+
+    monkeypatch.setattr(WorkerContext, "sleep_until", look)
+    fault = {"stopped_ms": 20, "running_ms": 20, "for_seconds": 60}
+    at = {"kind": "signal", "signal": "STOP", "unit": "u.service"}
+    carried_out(tmp_path, 60.0, **at, **fault)
+    assert seen == [False, True, False, True]
+    time.sleep(0.2)
     assert state(process.pid) != "T"
 
 
@@ -175,6 +182,28 @@ def test_libraries_are_told_by_numbers(
     carried_out(tmp_path, **fault)
     assert struct.unpack(f"={len(number)}q", during[-1]) == number
     assert not any(shared.read_bytes())
+
+
+def test_an_agent_that_ends_undoes_what_a_fault_has_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ballast = tmp_path / "ballast"
+    monkeypatch.setattr(disk, "BALLAST", ballast)
+    spec = {"fault": {**AT, "kind": "disk"}, "place": PLACE.model_dump()}
+    plan = Plan(
+        run_id="r",
+        host="client1",
+        scenario="s",
+        scale="quick",
+        seed=1,
+        duration_s=1.0,
+        phases=(),
+        workers=(Worker(name="fault-f", kind="fault", from_s=0.0, to_s=1.0, spec=spec),),
+    )
+    ballast.touch()
+    for _ in range(2):
+        worker.release(plan)
+        assert not ballast.exists()
 
 
 def test_a_disk_that_is_too_large_is_not_filled(

@@ -104,7 +104,7 @@ def test_verdict_json_has_its_fixed_form() -> None:
     assert told["schema"] == 1
     assert list(told["router"].items())[:2] == [("version", "0.3.75"), ("method", "wheel")]
     assert list(told["checks"][0]) == [
-        "id", "subject", "status", "value", "unit", "threshold", "samples", "reason",
+        "id", "subject", "status", "value", "unit", "threshold", "samples", "at_s", "reason",
     ]  # fmt: skip
 
 

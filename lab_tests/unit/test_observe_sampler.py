@@ -16,6 +16,7 @@ import pytest
 from screamlab.agent.context import WorkerContext
 from screamlab.errors import BadInput
 from screamlab.evidence.spool import Spool, read_lines
+from screamlab.observe import sampler
 from screamlab.observe.group import Group
 from screamlab.observe.sampler import run
 
@@ -198,6 +199,16 @@ def test_a_process_that_ends_is_told_once(
     assert [event["pid"] for event in told] == [puppet.pid]
     last = [line for line in written(tmp_path, "series") if line["subject"] == "process/p"][-1]
     assert last["values"]["processes"] == 0
+
+
+def test_a_clock_that_steps_is_told(
+    context: WorkerContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead_s = iter([5.0, 5.0005, 5.001])
+    monkeypatch.setattr(sampler, "_clock_ahead_s", lambda: next(ahead_s, 4.601))
+    run({"interval_s": 0.1}, context)
+    (step,) = [line for line in written(tmp_path, "events") if line["kind"] == "clock.stepped"]
+    assert (step["subject"], step["ms"]) == ("host", -400.0)
 
 
 def test_missed_ticks_are_a_gap_and_not_moved(context: WorkerContext, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from screamlab.errors import BadInput
 from screamlab.inject.worker import Spec
 from screamlab.inventory import Host, host_from_vars
 from screamlab.paths import SCENARIOS
-from screamlab.run.folder import planted
+from screamlab.run.folder import means
 from screamlab.scenario.compile import compile_scenario
 from screamlab.scenario.model import load_scenario
 from screamlab.scenario.plan import Plan
@@ -64,7 +64,7 @@ def test_a_fault_of_the_router_is_on_its_host() -> None:
     assert (name, spec.place.router) == ("router1", "https://198.19.0.10:8443")
     hold = next(phase for phase in plan.phases if phase.name == "hold")
     assert plan.workers[-1].from_s == hold.from_s + 5
-    assert planted(found) == {"router1": ["signal"]}
+    assert means(found) == {}
 
 
 def test_a_fault_of_a_stream_is_where_the_stream_is() -> None:
@@ -84,6 +84,7 @@ def test_a_clock_needs_an_agent_that_is_started_for_it() -> None:
     found = plans(kind="clock", step_ms=400, where="out-01")
     name, plan, _ = the_fault(found)
     assert "LD_PRELOAD" in plan.environment
+    assert means(found) == {name: ["libraries"]}
     assert not any(other.environment for other in found.values() if other.host != name)
 
 

@@ -41,6 +41,8 @@ class Fault(Strict):
 
     of_link: ClassVar[bool] = False
     """Whether it is planted where the link of the first impairment is broken."""
+    means: ClassVar[tuple[str, ...]] = ()
+    """What the role `inject` has to put on that host for it."""
     agent_environment: ClassVar[dict[str, str]] = {}
     """What the agent of the host it is planted on must be started with."""
 

@@ -9,7 +9,7 @@ import select
 import socket
 import struct
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -34,6 +34,8 @@ _PACKETS_PER_S = 48000 * 4 / wire.PAYLOAD_BYTES
 
 class _Filter(Fault):
     """What is lost is a rule of nft(8); all that goes to the host's own sockets passes it."""
+
+    means: ClassVar[tuple[str, ...]] = ("nftables",)
 
     def _drop(self, rule: str) -> None:
         place = f"inet {self._table}"

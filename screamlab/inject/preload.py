@@ -37,6 +37,8 @@ class Take(Fault):
     resource: Resource
     per_second: float = Field(gt=0)
 
+    means: ClassVar[tuple[str, ...]] = ("libraries", "router")
+
     def plant(self, place: Place, context: WorkerContext) -> None:
         """See `Fault.plant`."""
         # In thousandths, as the library has it.
@@ -55,6 +57,7 @@ class Clock(Fault):
     kind: Literal["clock"]
     step_ms: float
 
+    means: ClassVar[tuple[str, ...]] = ("libraries",)
     agent_environment: ClassVar[dict[str, str]] = {"LD_PRELOAD": str(FOLDER / "clock.so")}
 
     def plant(self, place: Place, context: WorkerContext) -> None:

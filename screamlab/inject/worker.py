@@ -52,7 +52,14 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
 
 def release(plan: Plan) -> None:
     """Undo what a plan planted, however its agent ended."""
-    for worker in plan.workers:
-        if worker.kind == "fault":
-            told = Spec.model_validate(worker.spec)
-            told.fault.undo(told.place)
+    for told in _specs(plan):
+        told.fault.undo(told.place)
+
+
+def faults(plan: Plan) -> list[Fault]:
+    """What a plan plants."""
+    return [told.fault for told in _specs(plan)]
+
+
+def _specs(plan: Plan) -> list[Spec]:
+    return [Spec.model_validate(w.spec) for w in plan.workers if w.kind == "fault"]

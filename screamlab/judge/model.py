@@ -34,8 +34,8 @@ class CheckResult(BaseModel):
     value: float | None = None
     unit: str | None = None
     threshold: float | None = None
-    at_s: float | None = None
     samples: int = 0
+    at_s: float | None = None
     reason: str
     unheard: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
 

@@ -19,6 +19,7 @@ from screamlab import __version__
 from screamlab.errors import BadInput
 from screamlab.evidence.valgrind_report import BASELINE_FILE, read_report, save_report
 from screamlab.evidence.valgrind_stack import Objects
+from screamlab.inject.worker import faults
 from screamlab.inventory import Host
 from screamlab.paths import RUNS
 from screamlab.run.clocks import measure_clocks
@@ -68,7 +69,7 @@ def plan_run(request: Request, hosts: Sequence[Host], runs: Path) -> dict[str, A
         "topology": compiled.topology,
         "registrar": compiled.registrar,
         "captured": captured(compiled.plans),
-        "planted": planted(compiled.plans),
+        "means": means(compiled.plans),
     }
     record = make_folder(runs, compiled.plans, hosts, told)
     shutil.copyfile(request.scenario_file, runs / run_id / "scenario.yml")
@@ -88,13 +89,13 @@ def captured(plans: Mapping[str, Plan]) -> list[str]:
     ]
 
 
-def planted(plans: Mapping[str, Plan]) -> dict[str, list[str]]:
-    """The kinds of the faults that are planted, of every host that has any."""
-    kinds = {
-        name: [str(w.spec["fault"]["kind"]) for w in plan.workers if w.kind == "fault"]
+def means(plans: Mapping[str, Plan]) -> dict[str, list[str]]:
+    """What faults need on the hosts they are planted on, of every host where they need anything."""
+    needed = {
+        name: sorted({means for fault in faults(plan) for means in fault.means})
         for name, plan in plans.items()
     }
-    return {name: found for name, found in kinds.items() if found}
+    return {name: found for name, found in needed.items() if found}
 
 
 def _router(scenario: Scenario) -> dict[str, Any]:

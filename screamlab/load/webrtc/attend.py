@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 from screamlab.agent.context import WorkerContext
 from screamlab.errors import BadInput, ScreamlabError
 from screamlab.load.webrtc.ear import Ear
-from screamlab.load.webrtc.session import PREPARE_S, Session
+from screamlab.load.webrtc.session import PREPARE_S, ClientGone, Session
 from screamlab.router.client import RouterError
 from screamlab.router.topology import PREFIX
 from screamlab.scenario.plan import ReceiverStream
@@ -54,8 +54,9 @@ async def attend(
     `make` gives the session of a stream, which brings its sound to the ear of that `kind`.
 
     A listener that does not connect is ``worker.failed`` and the others go on. One that is lost
-    later connects again, at first after a second, as the router's own page does. When this process
-    is held up for longer than `overrun_ms` it says so.
+    later connects again, at first after a second, as the router's own page does; `ClientGone` when
+    there is nothing left to connect with. When this process is held up for longer than
+    `overrun_ms` it says so.
     """
     listeners = [_Listener(stream, make, kind, context) for stream in streams]
     tasks = [asyncio.create_task(listener.run()) for listener in listeners]
@@ -168,6 +169,8 @@ class _Listener(Generic[E]):
                 return
             try:
                 return await self._connect()
+            except ClientGone:
+                raise
             except ScreamlabError as error:
                 self._context.spool.event("webrtc.refused", self._subject, error=str(error))
 

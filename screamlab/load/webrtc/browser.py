@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from screamlab.errors import InfraError
 from screamlab.load.webrtc.outlet import Outlet
-from screamlab.load.webrtc.session import Sound
+from screamlab.load.webrtc.session import ClientGone, Sound
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, Page
@@ -83,10 +83,12 @@ class Browser:
     async def tab(self, address: str) -> Tab:
         """A new tab that asks the router as `address`, with cookies and storage of its own.
 
-        `InfraError` when the browser is gone.
+        `ClientGone` when the browser is gone, `InfraError` when it opens none.
         """
         from playwright.async_api import Error
 
+        if not self._browser.is_connected():
+            raise ClientGone(f"{PROGRAM} is gone")
         try:
             context = await self._browser.new_context(
                 ignore_https_errors=True, extra_http_headers={"X-Forwarded-For": address}

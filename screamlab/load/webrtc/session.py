@@ -5,8 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Protocol
 
+from screamlab.errors import InfraError
+
 PREPARE_S = 3.0
 """A session that is prepared this long before it opens is not late."""
+
+
+class ClientGone(InfraError):
+    """The client itself is gone, so that it cannot connect again: no fault of the router's."""
 
 
 class Sound(Protocol):

@@ -68,7 +68,7 @@ def test_single_ones_are_chosen_by_name(tmp_path: Path) -> None:
         (
             "check: router.responsive",
             "check: router.nothing",
-            "yml:10: .*no check 'router.nothing'",
+            "yml:10: .*'router.nothing' matches no check",
         ),
         ("check: router.responsive", "check: churn.time", "does not ask for churn.time"),
         ("signal: STOP", "signal: HUP", "yml:4: .*faults.0.signal: "),

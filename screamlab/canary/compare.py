@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from pydantic import BaseModel, ConfigDict
 
-from screamlab.canary.model import Canary, Detection, Result
+from screamlab.canary.model import Canary, Detection
 from screamlab.judge.model import CheckResult, Outcome, Verdict
 
 FIRED = ("fail", "invalid", "unknown")
@@ -63,7 +62,7 @@ def compare(canary: Canary, verdict: Verdict, planted_s: float | None) -> Found:
     wrong += [
         f"{result.id} on {result.subject} is {result.status}: {result.reason}"
         for result in fired
-        if not any(_is_about(one, result) for one in allowed)
+        if not any(one.is_about(result.id, result.subject) for one in allowed)
     ]
     return Found(
         name=canary.name,
@@ -75,12 +74,8 @@ def compare(canary: Canary, verdict: Verdict, planted_s: float | None) -> Found:
     )
 
 
-def _is_about(wanted: Result, result: CheckResult) -> bool:
-    return wanted.check == result.id and fnmatchcase(result.subject, wanted.subject)
-
-
 def _detects(wanted: Detection, result: CheckResult, planted_s: float | None) -> bool:
-    if not _is_about(wanted, result) or result.status != wanted.status:
+    if not wanted.is_about(result.id, result.subject) or result.status != wanted.status:
         return False
     if wanted.within_seconds is None:
         return True
@@ -91,7 +86,7 @@ def _detects(wanted: Detection, result: CheckResult, planted_s: float | None) ->
 def _missed(wanted: Detection, fired: Sequence[CheckResult], planted_s: float | None) -> str:
     what = f"{wanted.check} on {wanted.subject} is not {wanted.status}"
     for result in fired:
-        if _is_about(wanted, result):
+        if wanted.is_about(result.id, result.subject):
             after_s = _after(result, planted_s)
             when = "at no known time" if after_s is None else f"{after_s:.1f} s after the fault"
             return f"{what} in time, but {result.status} {when}: {result.reason}"

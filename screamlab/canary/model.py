@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,7 +22,7 @@ from pydantic import (
 )
 
 from screamlab.errors import BadInput
-from screamlab.judge.checks import CHECKS
+from screamlab.judge.checks import some_check
 from screamlab.judge.model import Outcome
 from screamlab.paths import SCENARIOS
 from screamlab.scenario.model import NAME, find_scenario, load_scenario
@@ -35,17 +36,19 @@ class _Strict(BaseModel):
 
 
 class Result(_Strict):
-    """Results of a check: those about a `subject`, by glob."""
+    """Results of a check about a subject, both by glob."""
 
     check: str
     subject: str = "*"
 
     @field_validator("check", mode="after")
     @classmethod
-    def _exists(cls, check: str) -> str:
-        if check not in CHECKS:
-            raise ValueError(f"there is no check '{check}'; known: {', '.join(CHECKS)}")
-        return check
+    def _exists(cls, glob: str) -> str:
+        return some_check(glob)
+
+    def is_about(self, check: str, subject: str) -> bool:
+        """Whether a result is one of these."""
+        return fnmatchcase(check, self.check) and fnmatchcase(subject, self.subject)
 
 
 class Detection(Result):
@@ -126,8 +129,8 @@ def load_canaries(path: Path) -> Canaries:
             scenario = load_scenario(told.file, canary.scale, canary.overrides)
         except BadInput as error:
             raise source.error(where, str(error)) from error
-        asked = {check["id"] for check in scenario.checks}
+        asked = [str(check["id"]) for check in scenario.checks]
         for expected in (*canary.detected, *canary.follows):
-            if expected.check not in asked:
+            if not any(fnmatchcase(check, expected.check) for check in asked):
                 raise source.error(where, f"the scenario does not ask for {expected.check}")
     return told

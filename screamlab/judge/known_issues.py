@@ -15,7 +15,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from screamlab.judge.checks import CHECKS
+from screamlab.judge.checks import some_check
 from screamlab.judge.model import CheckResult
 from screamlab.scenario.yaml_lines import load
 
@@ -48,9 +48,7 @@ class KnownIssue(BaseModel):
     @field_validator("check")
     @classmethod
     def _exists(cls, glob: str) -> str:
-        if not any(fnmatchcase(check_id, glob) for check_id in CHECKS):
-            raise ValueError(f"'{glob}' matches no check; known: {', '.join(CHECKS)}")
-        return glob
+        return some_check(glob)
 
     def concerns(self, version: str | None) -> bool:
         """Whether a router of this version has the issue; none of an unknown version."""

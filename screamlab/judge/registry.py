@@ -91,6 +91,13 @@ def parse_check(item: Mapping[str, Any]) -> tuple[CheckSpec, Params]:
         raise ValueError(f"{spec.id}: {_sentence(error, spec)}") from error
 
 
+def some_check(glob: str) -> str:
+    """`glob` itself; ValueError when no check's id matches it."""
+    if not any(fnmatchcase(check_id, glob) for check_id in CHECKS):
+        raise ValueError(f"'{glob}' matches no check; known: {', '.join(CHECKS)}")
+    return glob
+
+
 def validate_check(item: Mapping[str, Any]) -> None:
     """Raise ValueError, naming the key, when a scenario's check cannot be carried out."""
     parse_check(item)

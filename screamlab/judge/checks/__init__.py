@@ -18,7 +18,13 @@ from screamlab.judge.checks import (
     valgrind,
     wire,
 )
-from screamlab.judge.registry import CHECKS, parse_check, validate_check, validate_checks
+from screamlab.judge.registry import (
+    CHECKS,
+    parse_check,
+    some_check,
+    validate_check,
+    validate_checks,
+)
 
 __all__ = [
     "CHECKS",
@@ -37,6 +43,7 @@ __all__ = [
     "python",
     "recovery",
     "router",
+    "some_check",
     "validate_check",
     "validate_checks",
     "valgrind",

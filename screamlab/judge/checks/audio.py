@@ -16,6 +16,7 @@ from screamlab.judge.samples import Samples
 from screamlab.judge.streams import Stream
 from screamlab.judge.view import Run
 from screamlab.judge.windows import Windows, contains, length_s
+from screamlab.load.listening import GAP_KINDS
 
 Judge = Callable[[Stream, Windows], CheckResult]
 
@@ -125,7 +126,8 @@ def _dropouts(
 def _first_dropout(
     run: Run, stream: Stream, times: Samples, windows: Windows
 ) -> tuple[float | None, str]:
-    for event in run.events("audio.dropout", stream.subject):
+    gaps = [event for kind in GAP_KINDS for event in run.events(f"audio.{kind}", stream.subject)]
+    for event in sorted(gaps, key=lambda gap: gap.at_s):
         if contains(windows, event.at_s):
             ms = float(event.fields.get("ms", 0.0))
             return event.at_s, f", first at {run.when(event.at_s)} for {ms:.1f} ms"

@@ -13,7 +13,7 @@ from screamlab.inject.worker import Spec
 from screamlab.inventory import Host
 from screamlab.scenario.model import Scenario
 from screamlab.scenario.placement import Receiving, Sending
-from screamlab.scenario.plan import Phase, Worker
+from screamlab.scenario.plan import Endpoint, Phase, Worker
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,10 @@ def plant(
 
     `BadInput` when a fault is nowhere, or the run is over before it is.
     """
-    known = {host.name: host for host in lab}
     begins = {phase.name: phase.from_s for phase in phases}
     planted = []
     for fault in scenario.faults:
-        host, local = known[lab[0].name], None
-        if fault.where != ROUTER:
-            end = _end(fault, ends)
-            host, local = known[end.host], end.stream.local
-        name, device = host.name, host.data.device
-        if fault.of_link:
-            name, device = impaired[0][0].point.host, impaired[0][1].device
+        host, device, local = _where(fault, lab, ends, impaired)
         place = Place(agent=unit_name(run_id), device=device, router=url, local=local)
         from_s = begins[fault.phase] + fault.at_seconds
         to_s = from_s + fault.for_seconds
@@ -61,12 +54,24 @@ def plant(
             to_s=to_s,
             spec=Spec(fault=fault, place=place).model_dump(mode="json"),
         )
-        planted.append(Planted(name, worker, fault.agent_environment))
+        planted.append(Planted(host, worker, fault.agent_environment))
     return planted
 
 
-def _end(fault: Fault, ends: Iterable[Sending | Receiving]) -> Sending | Receiving:
-    for end in ends:
-        if end.stream.name == fault.where:
-            return end
-    raise BadInput(f"fault {fault.name}: there is no sender or receiver called '{fault.where}'")
+def _where(
+    fault: Fault,
+    lab: Sequence[Host],
+    ends: Iterable[Sending | Receiving],
+    impaired: Sequence[tuple[Host, Impairment]],
+) -> tuple[str, str, Endpoint | None]:
+    """The host that a fault is planted on, the device there, and where its stream is, if any."""
+    if fault.of_link:
+        target, impairment = impaired[0]
+        return target.point.host, impairment.device, None
+    if fault.where == ROUTER:
+        return lab[0].name, lab[0].data.device, None
+    end = next((end for end in ends if end.stream.name == fault.where), None)
+    if end is None:
+        raise BadInput(f"fault {fault.name}: there is no sender or receiver called '{fault.where}'")
+    device = next(host.data.device for host in lab if host.name == end.host)
+    return end.host, device, end.stream.local

@@ -48,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     canary.add_argument("names", nargs="*", metavar="CANARY",
                         help="of lab_tests/canaries.yml (default: all of them)")  # fmt: skip
     canary.add_argument("--list", action="store_true", help="only print them, and what is known")
+    canary.add_argument("--judge", action="store_true",
+                        help="run nothing: judge what was run last again")  # fmt: skip
     canary.add_argument("-o", "--output", type=Path, metavar="PAGE",
                         help="write the table of all that were run, as Markdown")  # fmt: skip
     _inventory_options(canary)

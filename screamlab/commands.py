@@ -58,13 +58,13 @@ def run(options: argparse.Namespace) -> int:
 
 def canary(options: argparse.Namespace) -> int:
     """Plant faults into runs, and see whether each is seen."""
-    from screamlab.canary.command import list_canaries, run_canaries
+    from screamlab.canary.command import Lab, list_canaries, try_canaries
 
     console = _wide_console()
     if options.list:
         return list_canaries(console)
-    extra = _extra_vars(options.extra_vars)
-    return run_canaries(options.names, options.inventory, extra, options.output, console)
+    lab = None if options.judge else Lab(options.inventory, _extra_vars(options.extra_vars))
+    return try_canaries(options.names, lab, options.output, console)
 
 
 def plan(options: argparse.Namespace) -> int:

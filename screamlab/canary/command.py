@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 
 from screamlab.canary.compare import Found, compare
-from screamlab.canary.model import Canaries, Canary, load_canaries
+from screamlab.canary.model import Canary, load_canaries
 from screamlab.canary.show import page, table
 from screamlab.errors import BadInput, ScreamlabError
 from screamlab.evidence.bundle import Bundle
+from screamlab.judge.model import Verdict
+from screamlab.judge.run import judge_run
 from screamlab.judge.view import Run
-from screamlab.paths import CANARIES, RUNS
+from screamlab.paths import CANARIES, KNOWN_ISSUES, RUNS
 from screamlab.run.whole import Asked, run_and_judge
 
 RECORD = RUNS / "canaries.json"
@@ -27,24 +30,31 @@ RECORD = RUNS / "canaries.json"
 _FOUND = TypeAdapter(dict[str, Found])
 
 
-def run_canaries(
-    names: Sequence[str],
-    inventory: Path,
-    variables: Mapping[str, Any],
-    output: Path | None,
-    console: Console,
+@dataclass(frozen=True)
+class Lab:
+    """The hosts of an inventory, and what is said of them."""
+
+    inventory: Path
+    variables: Mapping[str, Any]
+
+
+def try_canaries(
+    names: Sequence[str], lab: Lab | None, output: Path | None, console: Console
 ) -> int:
     """Run the canaries of these names, or all, and print what came of each; 1 unless all are well.
 
-    The table of all that were ever run is written to `output`.
+    Without a lab, the newest run of each that was ever run is judged again. The table of all that
+    were ever run is written to `output`.
     """
     canaries = load_canaries(CANARIES)
-    chosen = canaries.chosen(names)
     known = _read(RECORD)
+    chosen = canaries.chosen(names or (() if lab else tuple(known)))
     for at, canary in enumerate(chosen, start=1):
         console.print(f"[{at}/{len(chosen)}] {canary.name}: {canary.plants}", markup=False,
                       highlight=False)  # fmt: skip
-        known[canary.name] = found = _carry_out(canaries, canary, inventory, variables, console)
+        found = _run(canaries.file, canary, lab, console) if lab else _judge_again(canary, known)
+        # Somebody may run others meanwhile.
+        known = {**_read(RECORD), canary.name: found}
         _write(RECORD, _FOUND.dump_json(known, indent=1).decode() + "\n")
         for sentence in found.wrong:
             console.print(f"wrong: {sentence}", markup=False, highlight=False, soft_wrap=True)
@@ -78,19 +88,23 @@ def _write(file: Path, text: str) -> None:
         raise BadInput(f"{file}: {error.strerror}") from error
 
 
-def _carry_out(
-    canaries: Canaries,
-    canary: Canary,
-    inventory: Path,
-    variables: Mapping[str, Any],
-    console: Console,
-) -> Found:
+def _run(scenario: Path, canary: Canary, lab: Lab, console: Console) -> Found:
     run_id = f"{time.strftime('%Y%m%d-%H%M%S')}-canary-{canary.name}"
-    asked = Asked(canaries.file, canary.scale, canary.overrides, run_id)
+    asked = Asked(scenario, canary.scale, canary.overrides, run_id)
     try:
-        verdict = run_and_judge(asked, inventory, variables, console)
+        verdict = run_and_judge(asked, lab.inventory, lab.variables, console)
     except ScreamlabError as error:
         return Found(name=canary.name, run_id=run_id, wrong=(str(error),))
-    with Bundle(RUNS / run_id) as bundle:
+    return _compared(canary, verdict)
+
+
+def _judge_again(canary: Canary, known: Mapping[str, Found]) -> Found:
+    if canary.name not in known:
+        raise BadInput(f"the canary '{canary.name}' was never run")
+    return _compared(canary, judge_run(RUNS / known[canary.name].run_id, KNOWN_ISSUES))
+
+
+def _compared(canary: Canary, verdict: Verdict) -> Found:
+    with Bundle(RUNS / verdict.run_id) as bundle:
         begun = Run(bundle).events("fault.begin")
     return compare(canary, verdict, begun[0].at_s if begun else None)

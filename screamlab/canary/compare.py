@@ -94,15 +94,11 @@ def _missed(wanted: Detection, fired: Sequence[CheckResult], planted_s: float | 
 
 
 def _seen(result: CheckResult, planted_s: float | None) -> Seen:
-    after_s = _after(result, planted_s)
-    return Seen(
-        check=result.id,
-        subject=result.subject,
-        after_s=None if after_s is None else round(after_s, 1),
-    )
+    return Seen(check=result.id, subject=result.subject, after_s=_after(result, planted_s))
 
 
 def _after(result: CheckResult, planted_s: float | None) -> float | None:
     if result.at_s is None or planted_s is None:
         return None
-    return result.at_s - planted_s
+    # Without a minus before nothing.
+    return round(result.at_s - planted_s, 1) + 0.0

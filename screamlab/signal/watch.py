@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,8 @@ _REMEMBERED = 64
 _LEARNING = 0.1
 _LEAST_RETUNE = 3e-6
 _TURN_ERROR_RAD = 0.03
+# What sounds along as loud as a source or louder lets its tones stray by so much.
+_NOISY_STRAY = 0.1
 
 
 @dataclass(frozen=True)
@@ -150,9 +153,13 @@ class Watch:
         means = (sums[stops] - sums[starts]) / (stops - starts)[:, None, None]
         errors = (np.abs(phasors[lead:] - means) ** 2).sum(axis=2)
         limits = np.array(
-            [2 * s.power * self._limits.stray if s.present else np.inf for s in self._sources]
+            [self._allowed(s.power, self.noise) if s.present else np.inf for s in self._sources]
         )
         return (errors > limits).any(axis=1)
+
+    def _allowed(self, power: Any, along: float) -> Any:
+        """By what power the tones of sources may stray while something else sounds along."""
+        return 2 * np.maximum(power * self._limits.stray, _NOISY_STRAY * np.minimum(power, along))
 
     def _appears(self, phasors: NDArray[np.complex128]) -> NDArray[np.bool_]:
         absent = [n for n, source in enumerate(self._sources) if not source.present]
@@ -197,7 +204,8 @@ class Watch:
         for at in np.flatnonzero(quiet):
             errors = (np.abs(phasors[at : at + need] - means[at]) ** 2).sum(axis=2).max(axis=0)
             floor = 0.0 if noisy else total[at] / 4
-            allowed = 2 * np.maximum(powers[at], floor) * self._limits.stray
+            along = residual[at : at + need].mean() if noisy else 0.0
+            allowed = self._allowed(np.maximum(powers[at], floor), along)
             if (errors <= allowed).all():
                 return start + int(at)
         return None

@@ -92,7 +92,7 @@ def test_a_clock_needs_an_agent_that_is_started_for_it() -> None:
     ("fault", "words"),
     [
         ({"kind": "drop", "where": "out-09"}, "no sender or receiver called 'out-09'"),
-        ({"kind": "disk", "phase": "drain", "at_seconds": 7}, "lasts 1 s too long"),
+        ({"kind": "disk", "phase": "drain", "at_seconds": 99}, "s too long"),
         ({"kind": "residue"}, "no link is broken"),
         ({"kind": "take", "resource": "money", "per_second": 1}, "faults.0.resource"),
         ({"kind": "nothing"}, "faults.0.kind"),

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from labs import BIN, PROVISIONED, Lab, run
+from labs import BIN, PROVISIONED, Lab, run, wait_for
 
 from screamlab import paths
 from screamlab.impair.tc import ROOT
@@ -96,6 +96,8 @@ def test_without_ssh_the_network_heals_all_the_same(impaired: Impairment) -> Non
     impaired.says(*back)
     impaired.says("systemctl", "stop", "ssh")
     impaired.wait_until_clean(SHORT_S + 60)
+    # A connection that is kept outlives the server, without which a virtual host is started anew.
+    wait_for(lambda: "\nactive" in impaired.says("systemctl", "is-active", "ssh"), 60)
 
 
 def test_a_host_that_dies_comes_back_healed_and_is_refused_until_it_is_shown_clean(

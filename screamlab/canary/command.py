@@ -47,14 +47,16 @@ def try_canaries(
     were ever run is written to `output`.
     """
     canaries = load_canaries(CANARIES)
-    known = _read(RECORD)
-    chosen = canaries.chosen(names or (() if lab else tuple(known)))
+    known = _read()
+    if not names and lab is None:
+        names = [canary.name for canary in canaries.canaries if canary.name in known]
+    chosen = canaries.chosen(names)
     for at, canary in enumerate(chosen, start=1):
         console.print(f"[{at}/{len(chosen)}] {canary.name}: {canary.plants}", markup=False,
                       highlight=False)  # fmt: skip
         found = _run(canaries.file, canary, lab, console) if lab else _judge_again(canary, known)
         # Somebody may run others meanwhile.
-        known = {**_read(RECORD), canary.name: found}
+        known = {**_read(), canary.name: found}
         _write(RECORD, _FOUND.dump_json(known, indent=1).decode() + "\n")
         for sentence in found.wrong:
             console.print(f"wrong: {sentence}", markup=False, highlight=False, soft_wrap=True)
@@ -67,17 +69,17 @@ def try_canaries(
 
 def list_canaries(console: Console) -> int:
     """Print which canaries there are, and what is known of each."""
-    console.print(table(load_canaries(CANARIES).canaries, _read(RECORD)))
+    console.print(table(load_canaries(CANARIES).canaries, _read()))
     return 0
 
 
-def _read(record: Path) -> dict[str, Found]:
+def _read() -> dict[str, Found]:
     try:
-        return _FOUND.validate_json(record.read_bytes())
+        return _FOUND.validate_json(RECORD.read_bytes())
     except FileNotFoundError:
         return {}
     except ValidationError as error:
-        raise BadInput(f"{record}: {error.errors()[0]['msg']}; it can be removed") from error
+        raise BadInput(f"{RECORD}: {error.errors()[0]['msg']}; it can be removed") from error
 
 
 def _write(file: Path, text: str) -> None:

@@ -85,10 +85,10 @@ class Browser:
 
         `ClientGone` when the browser is gone, `InfraError` when it opens none.
         """
-        from playwright.async_api import Error
-
         if not self._browser.is_connected():
             raise ClientGone(f"{PROGRAM} is gone")
+        from playwright.async_api import Error
+
         try:
             context = await self._browser.new_context(
                 ignore_https_errors=True, extra_http_headers={"X-Forwarded-For": address}

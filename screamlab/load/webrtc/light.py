@@ -8,7 +8,6 @@ core per listener where aiortc's took 17 %; a session nobody listens to decodes 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +74,8 @@ class _Inlet:
 class LightSession(Session):
     """A listener without a browser; what it decodes goes to `sound`, if to anybody.
 
-    `sink` is its name in the router. A router that is slow may be given more time, as `limit_s`.
+    `sink` is its name in the router. A router that is slow may be given more time, as `limit_s`. Of
+    figures, aiortc knows packets, losses, and bytes with all that goes over the connection.
     """
 
     def __init__(
@@ -87,15 +87,13 @@ class LightSession(Session):
         *,
         limit_s: float = 0.0,
     ) -> None:
+        super().__init__()
         self._whep = whep.Whep(router, sink, address, max(whep.TIMEOUT_S, limit_s))
         self._connect_s = max(whep.CONNECT_S, limit_s)
         self._sound = sound
         self._peer: RTCPeerConnection | None = None
-        self._location: str | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._connected = asyncio.Event()
-        self._lost: str | None = None
-        self._figures: dict[str, float] = {}
 
     async def prepare(self) -> None:
         """Nothing is needed."""
@@ -148,26 +146,6 @@ class LightSession(Session):
             await peer.close()
         if location is not None:
             await asyncio.to_thread(self._whep.leave, location)
-
-    async def end(self) -> None:
-        """See `Session.end`."""
-        with contextlib.suppress(RouterError):
-            await self.close()
-
-    @property
-    def lost(self) -> str | None:
-        """See `Session.lost`."""
-        return self._lost
-
-    @property
-    def listener(self) -> str | None:
-        """See `Session.listener`."""
-        return self._location and self._location.rpartition("/")[2]
-
-    @property
-    def figures(self) -> dict[str, float]:
-        """aiortc knows of packets, losses, and bytes with all that goes over the connection."""
-        return self._figures
 
     def _start(self, task: Any) -> None:
         self._tasks.append(asyncio.create_task(task))

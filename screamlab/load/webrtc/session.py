@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from typing import Protocol
 
 from screamlab.errors import InfraError
+from screamlab.router.client import RouterError
 
 PREPARE_S = 3.0
 """A session that is prepared this long before it opens is not late."""
@@ -28,15 +30,26 @@ class Sound(Protocol):
 class Session(ABC):
     """A listener of one sink. Use: `prepare` (may be left out), `open`, `close`, again `open` …"""
 
-    @property
-    @abstractmethod
-    def lost(self) -> str | None:
-        """Why the open connection has ended by itself; None while it has not."""
+    def __init__(self) -> None:
+        # Where the router has the open connection: Location of its answer (draft-ietf-wish-whep).
+        self._location: str | None = None
+        self._lost: str | None = None
+        self._figures: dict[str, float] = {}
 
     @property
-    @abstractmethod
+    def lost(self) -> str | None:
+        """Why the open connection has ended by itself; None while it has not."""
+        return self._lost
+
+    @property
     def listener(self) -> str | None:
         """The router's name for the open connection."""
+        return self._location and self._location.rpartition("/")[2]
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """The newest figures of the connection; counts since it began."""
+        return self._figures
 
     @abstractmethod
     async def prepare(self) -> None:
@@ -56,11 +69,7 @@ class Session(ABC):
         A `RouterError` says that the router did not let it go; it is closed all the same.
         """
 
-    @abstractmethod
     async def end(self) -> None:
         """Close, and give up what was prepared; raises nothing."""
-
-    @property
-    @abstractmethod
-    def figures(self) -> dict[str, float]:
-        """The newest figures of the connection; counts since it began."""
+        with contextlib.suppress(RouterError):
+            await self.close()

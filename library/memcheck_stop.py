@@ -60,7 +60,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib  # no
 try:
     from screamlab.errors import ScreamlabError
     from screamlab.router.service import SystemdService
-    from screamlab.router.stopping import Stopped, stop
+    from screamlab.router.stop_firmly import Stopped, stop_firmly
 except ImportError:
     stop = None
 
@@ -85,7 +85,7 @@ def main() -> None:
         if module.check_mode:
             stopped = Stopped(service.pid() or 0, "", 0.0)
         else:
-            stopped = stop(service, Path(asked["folder"]), patience_s=asked["patience_s"])
+            stopped = stop_firmly(service, Path(asked["folder"]), patience_s=asked["patience_s"])
     except ScreamlabError as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=stopped.pid > 0, **asdict(stopped))

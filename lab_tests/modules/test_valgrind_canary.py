@@ -22,7 +22,7 @@ from screamlab.evidence.valgrind_stack import Objects, blamed, place, short
 from screamlab.judge.valgrind_told import compare
 from screamlab.observe.slowdown import measure_slowdown
 from screamlab.paths import CHECKOUT
-from screamlab.router.stopping import stop
+from screamlab.router.stop_firmly import stop_firmly
 
 SOURCES = CHECKOUT / "lab_tests" / "data" / "valgrind"
 GATE = CHECKOUT / "roles" / "memcheck" / "files" / "thread_gate.c"
@@ -178,7 +178,7 @@ def test_a_killed_program_leaves_its_errors_and_no_leaks(
 
 def test_a_program_is_ended_in_order(waiting: Callable[[str], Waiting], tmp_path: Path) -> None:
     one = waiting("wait")
-    stopped = stop(one, tmp_path, patience_s=60)
+    stopped = stop_firmly(one, tmp_path, patience_s=60)
     assert (stopped.ended_by, stopped.files) == ("SIGINT", ())
     assert told(read_report(one.output, OBJECTS)) == LOSSES | {KEPT}
 
@@ -187,7 +187,7 @@ def test_a_program_that_hangs_is_looked_into_and_ended_more_firmly(
     waiting: Callable[[str], Waiting], tmp_path: Path
 ) -> None:
     one = waiting("stuck")
-    stopped = stop(one, tmp_path, patience_s=3)
+    stopped = stop_firmly(one, tmp_path, patience_s=3)
     assert stopped.ended_by == "SIGTERM"
     (file,) = stopped.files
     assert "main (canary.cpp" in (tmp_path / file).read_text()

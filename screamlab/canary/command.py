@@ -22,6 +22,7 @@ from screamlab.evidence.bundle import Bundle
 from screamlab.judge.model import Verdict
 from screamlab.judge.run import judge_run
 from screamlab.judge.view import Run
+from screamlab.output import write_output
 from screamlab.paths import CANARIES, KNOWN_ISSUES, RUNS
 from screamlab.run.whole import Asked, run_and_judge
 
@@ -57,12 +58,12 @@ def try_canaries(
         found = _run(canaries.file, canary, lab, console) if lab else _judge_again(canary, known)
         # Somebody may run others meanwhile.
         known = {**_read(), canary.name: found}
-        _write(RECORD, _FOUND.dump_json(known, indent=1).decode() + "\n")
+        write_output(RECORD, _FOUND.dump_json(known, indent=1).decode() + "\n")
         for sentence in found.wrong:
             console.print(f"wrong: {sentence}", markup=False, highlight=False, soft_wrap=True)
     console.print(table(chosen, known))
     if output:
-        _write(output, page(canaries.canaries, known))
+        write_output(output, page(canaries.canaries, known))
         console.print(f"page: {output}", soft_wrap=True, highlight=False)
     return 0 if all(known[canary.name].ok for canary in chosen) else 1
 
@@ -80,14 +81,6 @@ def _read() -> dict[str, Found]:
         return {}
     except ValidationError as error:
         raise BadInput(f"{RECORD}: {error.errors()[0]['msg']}; it can be removed") from error
-
-
-def _write(file: Path, text: str) -> None:
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{file}: {error.strerror}") from error
 
 
 def _run(scenario: Path, canary: Canary, lab: Lab, console: Console) -> Found:

@@ -13,7 +13,7 @@ from screamlab.compare.page import render_page
 from screamlab.compare.rows import Comparison, compare
 from screamlab.compare.show import show
 from screamlab.compare.sides import make_sides
-from screamlab.errors import BadInput
+from screamlab.output import write_output
 
 
 def compare_runs(
@@ -27,10 +27,7 @@ def compare_runs(
     sides = make_sides(arguments, runs, read_findings, by_version=by_version)
     pairs = pairwise(sides) if by_version else ((sides[0], side) for side in sides[1:])
     comparisons = [compare(a, b) for a, b in pairs]
-    try:
-        output.write_text(render_page(comparisons), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{output}: {error.strerror}") from error
+    write_output(output, render_page(comparisons))
     for comparison in comparisons:
         show(comparison, console)
     console.print(f"page: {output}", soft_wrap=True, highlight=False)

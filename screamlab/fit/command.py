@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from screamlab.errors import BadInput
 from screamlab.fit import KNOWN
+from screamlab.output import write_output
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,10 +66,7 @@ def write_profile(arguments: argparse.Namespace, output: Path | None, console: C
     )
     show(found, console)
     if output:
-        try:
-            output.write_text(as_yaml(found.profile), encoding="utf-8")
-        except OSError as error:
-            raise BadInput(f"{output}: {error.strerror}") from error
+        write_output(output, as_yaml(found.profile))
         console.print(f"profile: {output}", soft_wrap=True, highlight=False)
 
 

@@ -14,6 +14,7 @@ from screamlab.errors import BadInput
 from screamlab.history.listed import Listed, list_runs
 from screamlab.history.trends import render_trends
 from screamlab.judge.table import STYLES
+from screamlab.output import write_output
 
 
 def show_history(folder: Path, last: int, output: Path | None, console: Console) -> None:
@@ -29,10 +30,7 @@ def show_history(folder: Path, last: int, output: Path | None, console: Console)
         return
     # What never began has nothing to show.
     found = [read_findings(run.folder) for run in runs if run.verdict is not None]
-    try:
-        output.write_text(render_trends(found), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"{output}: {error.strerror}") from error
+    write_output(output, render_trends(found))
     console.print(f"page: {output}", soft_wrap=True, highlight=False)
 
 

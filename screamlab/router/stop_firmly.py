@@ -1,4 +1,4 @@
-"""Ending a router so that a tool it runs under can write what it has found."""
+"""Stopping a router firmly, so that a tool it runs under can write what it has found."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Stopped:
     files: tuple[str, ...] = ()
 
 
-def stop(service: Running, folder: Path, *, patience_s: float) -> Stopped:
+def stop_firmly(service: Running, folder: Path, *, patience_s: float) -> Stopped:
     """Have the service's main process end: SIGINT, then SIGTERM, then SIGKILL.
 
     The first two have `patience_s` each. Stacks go into `folder`.

@@ -7,10 +7,12 @@ from labs import ATTEMPTS, Lab, orphan, run, verdict_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
+SHORT = ["--set", "phases.null-path.seconds=15"]
+
 
 def test_forty_streams_outlive_the_controller_without_a_dropout(lab: Lab) -> None:
     for attempt in range(ATTEMPTS):
-        folder = orphan(lab, f"{lab.name}-null-{attempt}", "null-path")
+        folder = orphan(lab, f"{lab.name}-null-{attempt}", "null-path", *SHORT)
         attached = run(lab.screamlab("attach", str(folder)))
         verdict = verdict_of(folder)
         assert attached.stdout.splitlines()[-1].startswith(verdict["verdict"])

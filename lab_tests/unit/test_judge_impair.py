@@ -189,6 +189,8 @@ def _queued(queue_ms: float | None) -> Schedule:
         (both(delay_ms=340, loss=lost(2)), {"impair.delay"}),
         (both(delay_ms=15, loss=lost(2)), {"impair.delay"}),
         (both(delay_ms=20), {"impair.loss"}),
+        # A queue that holds nobody up has lost nothing.
+        (both(delay_ms=20, loss=lost(30)), {"impair.loss"}),
     ],
 )
 def test_a_queue_may_delay_and_lose_within_its_bounds(

@@ -17,11 +17,13 @@ from screamlab.impair.expect_delay import (
     QUANTILES,
     DelayTruth,
     Values,
+    delays,
     expected_delay,
     queueing_ms,
 )
 from screamlab.impair.expect_loss import expected_loss
 from screamlab.impair.probe_stream import Direction
+from screamlab.impair.translate import DEFAULT_QUEUE_MS
 
 # Where a distribution jumps, its quantile is anything between the quantiles this far beside it.
 _BESIDE = 0.005
@@ -53,12 +55,14 @@ class Range:
 class Expectation:
     """What a probe stream must find.
 
-    `loss` and `reordered` are shares, `burst` the mean number of packets lost in a row (its
+    `loss` and `reordered` are shares, `spared_loss` that of packets no full queue can have lost
+    (`full_queue_ms`), `burst` the mean number of packets lost in a row (its
     inflation is against bursts that end with one probability), `delay_ms` holds quantiles of the
     delay the network adds. None, or no entry, where nothing can be foretold.
     """
 
     loss: Range
+    spared_loss: Range
     burst: Range | None
     reordered: Range | None
     delay_ms: Mapping[float, Range] = field(default_factory=dict)
@@ -114,7 +118,8 @@ def expectation(
         for condition, packets in up.items()
     ]
     return Expectation(
-        loss=_loss(merged, share),
+        loss=_loss(merged, share, full=True),
+        spared_loss=_loss(merged, share, full=False),
         burst=_burst(up, share),
         reordered=_reordered(delayed),
         delay_ms=_delays(delayed, share, drawn=made_up_for_order),
@@ -137,14 +142,29 @@ def _queues(condition: Condition) -> bool:
     return condition.rate_kbit is not None or condition.limit_packets is not None
 
 
-def _loss(parts: Mapping[Condition, float], share: float) -> Range:
+def full_queue_ms(condition: Condition, fastest_kbit: float) -> float:
+    """The least delay by which a packet may tell that it found the queue of a rate full.
+
+    Half of the queue is taken for all of it, as the rate may be up to `fastest_kbit` by the time it
+    is worked off. Without a rate none is full; with a limit in packets any may be.
+    """
+    if condition.limit_packets is not None:
+        return 0.0
+    if condition.rate_kbit is None:
+        return float("inf")
+    shortest_ms = max(0.0, float(delays(condition, np.zeros(1))[0]))
+    queue_ms = condition.queue_ms or DEFAULT_QUEUE_MS
+    return shortest_ms + queue_ms / 2 * condition.rate_kbit / fastest_kbit
+
+
+def _loss(parts: Mapping[Condition, float], share: float, *, full: bool) -> Range:
     total = sum(parts.values())
     low = high = variance = inflated = 0.0
     for condition, packets in parts.items():
         truth = expected_loss(condition, share)
         weight = packets / total
         low += weight * truth.rate
-        high += weight * (1.0 if _queues(condition) else truth.rate)
+        high += weight * (1.0 if full and _queues(condition) else truth.rate)
         variance += weight * truth.rate * (1 - truth.rate)
         inflated += weight * truth.rate * (1 - truth.rate) * truth.inflation
     return Range(low, high, max(1.0, inflated / variance) if variance > 0 else 1.0)

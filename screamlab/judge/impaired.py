@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from screamlab.impair.condition import Condition, Impairment
-from screamlab.impair.expect import Expectation, Range, expectation, pieces
+from screamlab.impair.expect import Expectation, Range, expectation, full_queue_ms, pieces
 from screamlab.impair.probe_stream import DIRECTIONS, Direction
 from screamlab.judge import interval
 from screamlab.judge.probing import Probe, flight_of, probes
@@ -26,6 +26,8 @@ MARGIN_S = 1.0
 EDGE_S = 0.2
 CALM_AFTER_S = 3.0
 MIN_BASELINE = 100
+# As many as these, independent of each other, tell a loss rate.
+MIN_SPARED = 100
 
 
 @dataclass(frozen=True)
@@ -183,10 +185,24 @@ class _Measurement:
         return Figure(self._planned, self._direction, what, unit, asked, **more)  # type: ignore[arg-type]
 
     def _loss(self) -> Figure:
+        """Of packets that found room in the queues where there are enough, or else of all."""
         assert self._expected is not None
-        delays = np.concatenate(self._delay_ms(down=True))
-        asked, lost = self._expected.loss, int(np.isnan(delays).sum())
-        return self._share("loss", asked, lost, len(delays))
+        lost = np.concatenate([np.isnan(delays) for delays in self._delay_ms(down=True)])
+        spared = lost[self._found_room()]
+        asked = self._expected.spared_loss
+        if len(spared) / asked.inflation < MIN_SPARED:
+            asked, spared = self._expected.loss, lost
+        return self._share("loss", asked, int(spared.sum()), len(spared))
+
+    def _found_room(self) -> np.ndarray:
+        """Which packets of the parts, one after the other, no full queue can have lost."""
+        if self._baseline is None:
+            return np.zeros(sum(part.stop - part.start for _, part in self._parts), bool)
+        fastest = max(condition.rate_kbit or np.inf for condition, _ in self._parts)
+        waited_ms = self._flight.around_ms - self._baseline
+        return np.concatenate(
+            [waited_ms[part] < full_queue_ms(condition, fastest) for condition, part in self._parts]
+        )
 
     def _reordering(self) -> list[Figure]:
         assert self._expected is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +54,16 @@ class Flight:
         """The packets sent in a window."""
         low, high = np.searchsorted(self.at_s, (window.from_s, window.to_s))
         return slice(int(low), int(high))
+
+    @cached_property
+    def around_ms(self) -> Values:
+        """Every packet's delay; of a lost one the longer of its neighbours' that came."""
+        came = np.isfinite(self.delay_ms)
+        at = np.arange(len(came))
+        before = np.maximum.accumulate(np.where(came, at, -1))
+        after = np.minimum.accumulate(np.where(came, at, len(came))[::-1])[::-1]
+        delays = np.concatenate([self.delay_ms, [-np.inf]])
+        return np.asarray(np.maximum(delays[before], delays[np.minimum(after, len(came))]))
 
     def baseline_ms(self, windows: Windows, min_samples: int) -> float | None:
         """The median delay in `windows`; None on too few packets."""

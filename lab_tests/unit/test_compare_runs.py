@@ -201,7 +201,8 @@ def test_table_and_page_tell_the_same(worse: Comparison) -> None:
     page = render_page([worse])
     assert Loads(page).found == [] and "url(" not in page
     for one in worse.metrics:
-        assert one.name in out.getvalue() and one.name in page and one.interval in page
+        assert one.name in page and one.interval in page
+        assert one.interval in out.getvalue() or one.says in ("unknown", "noise")
     assert page.count("<circle") == sum(len(part) for r in worse.metrics for part in r.values)
 
 

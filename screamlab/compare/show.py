@@ -15,11 +15,15 @@ STYLES: dict[Says, str] = {
 
 
 def show(comparison: Comparison, console: Console) -> None:
-    """Print both tables, what is to be borne in mind, and as the last line what came out."""
+    """Print all checks and the metrics that differ, what is to be borne in mind, and what came out.
+
+    The page has the other metrics.
+    """
     a, b = comparison.a, comparison.b
     for side in (a, b):
         _plain(console, f"{side.name}: {verdicts(side)}")
-    for rows, what in ((comparison.checks, "check"), (comparison.metrics, "metric")):
+    differing = tuple(row for row in comparison.metrics if row.says not in ("unknown", "noise"))
+    for rows, what in ((comparison.checks, "check"), (differing, "metric")):
         if rows:
             console.print(_table(rows, what, a.name, b.name))
     for sentence in (*comparison.caveats, comparison.advice):

@@ -62,7 +62,7 @@ try:
     from screamlab.router.service import SystemdService
     from screamlab.router.stop_firmly import Stopped, stop_firmly
 except ImportError:
-    stop = None
+    stop_firmly = None
 
 
 def argument_spec() -> dict:
@@ -77,7 +77,7 @@ def argument_spec() -> dict:
 def main() -> None:
     """Stop and wait."""
     module = AnsibleModule(argument_spec=argument_spec(), supports_check_mode=True)
-    if stop is None:
+    if stop_firmly is None:
         module.fail_json(msg=missing_required_lib("screamlab"))
     asked = module.params
     service = SystemdService(asked["unit"])

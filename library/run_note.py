@@ -40,7 +40,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib  # no
 
 try:
     from screamlab.errors import ScreamlabError
-    from screamlab.run.folder import note, read_record
+    from screamlab.run.record import note, read_record
 except ImportError:
     note = None
 

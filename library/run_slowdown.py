@@ -42,7 +42,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib  # no
 
 try:
     from screamlab.errors import ScreamlabError
-    from screamlab.run.folder import read_record
+    from screamlab.run.record import read_record
     from screamlab.run.slowdown import slow_run
 except ImportError:
     slow_run = None

@@ -84,7 +84,7 @@ def _valgrind() -> Figures:
 
 def _main_job() -> Figures:
     """Wall time of ``make lab`` over the scenario's own length, from the newest such run."""
-    from screamlab.run.folder import newest_wall_time
+    from screamlab.run.record import newest_wall_time
 
     wall_s, scenario_s = newest_wall_time("tc-stress-001")
     return {

@@ -31,7 +31,8 @@ def run(options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from screamlab.run.drive import take_down
-    from screamlab.run.folder import new_run_id, was_refused
+    from screamlab.run.folder import new_run_id
+    from screamlab.run.record import was_refused
     from screamlab.run.whole import Asked, run_and_judge
     from screamlab.scenario.model import find_scenario, load_scenario
     from screamlab.suite.command import run_suite, suite_is_meant

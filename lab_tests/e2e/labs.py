@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from screamlab import paths
-from screamlab.run.folder import read_record
+from screamlab.run.record import read_record
 
 BIN = Path(sys.executable).parent
 INVALID = 3

@@ -13,7 +13,7 @@ from labs import BIN, Lab, orphan, run, verdict_of
 
 from screamlab import paths
 from screamlab.evidence.bundle import Bundle
-from screamlab.run.folder import read_record
+from screamlab.run.record import read_record
 
 pytestmark = pytest.mark.e2e
 

@@ -10,7 +10,7 @@ import pytest
 from labs import Lab, verdict_of
 
 from screamlab.evidence.bundle import Bundle
-from screamlab.run.folder import read_record
+from screamlab.run.record import read_record
 from screamlab.scenario.plan import read_plan
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]

@@ -13,7 +13,7 @@ from labs import BIN, PROVISIONED, Lab, run, wait_for
 
 from screamlab import paths
 from screamlab.impair.tc import ROOT
-from screamlab.run.folder import read_record
+from screamlab.run.record import read_record
 
 pytestmark = pytest.mark.e2e
 

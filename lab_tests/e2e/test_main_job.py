@@ -11,7 +11,7 @@ from labs import Lab, run, verdict_of
 from screamlab import paths
 from screamlab.evidence.bundle import Bundle
 from screamlab.judge.view import Run
-from screamlab.run.folder import read_record
+from screamlab.run.record import read_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 

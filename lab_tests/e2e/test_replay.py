@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from labs import Lab
 
-from screamlab.run.folder import read_record
+from screamlab.run.record import read_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 

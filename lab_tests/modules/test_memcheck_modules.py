@@ -13,7 +13,8 @@ import pytest
 
 from screamlab.inventory import host_from_vars
 from screamlab.paths import SCENARIOS
-from screamlab.run.folder import Request, plan_run, read_record
+from screamlab.run.folder import Request, plan_run
+from screamlab.run.record import read_record
 
 Call = Callable[..., dict[str, Any]]
 

@@ -15,7 +15,7 @@ from screamlab.evidence.bundle import Bundle
 from screamlab.evidence.verify import altered
 from screamlab.judge.canary import CanaryRun
 from screamlab.judge.canary_bundle import write
-from screamlab.run.folder import note
+from screamlab.run.record import note
 
 CHECKS = [{"id": "router.alive"}]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from screamlab.run.drive import Playbook
-from screamlab.run.folder import was_refused, write_infra
+from screamlab.run.record import was_refused, write_infra
 
 
 @pytest.mark.parametrize(("role", "refused"), [("lab_lock", True), ("router", False)])

@@ -14,7 +14,8 @@ from screamlab.evidence.valgrind_report import BASELINE_FILE, Report, read_repor
 from screamlab.evidence.valgrind_stack import Objects
 from screamlab.inventory import Host, host_from_vars
 from screamlab.paths import CHECKOUT, SCENARIOS
-from screamlab.run.folder import Request, plan_run, read_record
+from screamlab.run.folder import Request, plan_run
+from screamlab.run.record import read_record
 from screamlab.run.slowdown import slow_run
 from screamlab.scenario.instrument import instrumented
 from screamlab.scenario.model import find_scenario, load_scenario

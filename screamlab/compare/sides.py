@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 
 from screamlab.compare.findings import Findings
 from screamlab.errors import BadInput
-from screamlab.run.folder import RUN_FILE
+from screamlab.run.record import RUN_FILE
 from screamlab.suite.record import FILE as SUITE_FILE
 from screamlab.suite.record import read_record
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from screamlab.fit.pcap import unwrapped
 
@@ -94,6 +93,9 @@ def statistics(
 
 
 def _timing(at: NDArray[np.float64], media_s: NDArray[np.float64]) -> dict[str, float]:
+    # Takes a second to load, which every command would wait for.
+    from scipy.signal import lfilter
+
     transit = (at - at[0]) - (media_s - media_s[0])
     jitter = lfilter([1 / 16], [1, -15 / 16], np.abs(np.diff(transit, prepend=0.0)))
     furthest = transit[np.argmax(np.abs(transit))]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from screamlab.errors import BadInput
 from screamlab.evidence.bundle import VERDICT_FILE, optional_document
-from screamlab.run.folder import RUN_FILE
+from screamlab.run.record import RUN_FILE
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from screamlab.errors import BadInput, InfraError
 from screamlab.run.drive import Playbook
-from screamlab.run.folder import read_record
 from screamlab.run.progress import showing
+from screamlab.run.record import read_record
 
 
 def impair(

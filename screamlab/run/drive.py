@@ -17,8 +17,8 @@ from screamlab.errors import BadInput, InfraError
 from screamlab.evidence.bundle import VERDICT_FILE
 from screamlab.paths import CHECKOUT
 from screamlab.run.channel import follow_hosts
-from screamlab.run.folder import INFRA_FILE, read_record, write_infra
 from screamlab.run.progress import Progress, showing
+from screamlab.run.record import INFRA_FILE, read_record, write_infra
 
 # Called with the module, the host and the result of every task that succeeded.
 OnOk = Callable[[str, str, Mapping[str, Any]], None]

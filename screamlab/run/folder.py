@@ -6,12 +6,11 @@ was read and ``plans/<host>.json``; ``runs/latest`` points at the newest.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +20,12 @@ from screamlab.evidence.valgrind_report import BASELINE_FILE, read_report, save_
 from screamlab.evidence.valgrind_stack import Objects
 from screamlab.inject.worker import faults
 from screamlab.inventory import Host
-from screamlab.paths import RUNS
-from screamlab.run.clocks import measure_clocks
+from screamlab.run.record import write_record
 from screamlab.scenario.compile import compile_scenario
 from screamlab.scenario.instrument import instrumented
 from screamlab.scenario.model import Scenario, load_scenario
 from screamlab.scenario.plan import Plan
 from screamlab.scenario.valgrind import Valgrind
-
-RUN_FILE = "run.json"
-INFRA_FILE = "infra.json"
 
 
 @dataclass(frozen=True)
@@ -138,71 +133,6 @@ def make_folder(
     }
     write_record(folder, record)
     return record
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """The content of ``run.json``; `BadInput` when the folder is not a run."""
-    try:
-        record = json.loads((folder / RUN_FILE).read_text())
-    except (OSError, ValueError) as error:
-        raise BadInput(f"{folder}: not a run folder: {RUN_FILE} cannot be read") from error
-    assert isinstance(record, dict)
-    return record
-
-
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``run.json`` whole or not at all."""
-    unfinished = folder / f".{RUN_FILE}"
-    unfinished.write_text(json.dumps(record, indent=1))
-    unfinished.replace(folder / RUN_FILE)
-
-
-def note(folder: Path, **facts: Any) -> None:
-    """Add facts to ``run.json``."""
-    write_record(folder, {**read_record(folder), **facts})
-
-
-def start_clock(folder: Path, lead_s: float, router: Mapping[str, Any]) -> dict[str, Any]:
-    """Fix the run's zero at `lead_s` seconds from now; a run has one zero, and keeps it.
-
-    `router` is what is known by now of the router that runs; it is written down as well.
-    """
-    record = read_record(folder)
-    if record["zero"] is not None:
-        raise BadInput(f"{folder}: this run was started before; plan a new one")
-    record["router"] = {**record["router"], **router}
-    record["clocks"] = {
-        name: asdict(offset) for name, offset in measure_clocks(record["hosts"]).items()
-    }
-    record["zero"] = round(time.time() + lead_s, 3)
-    write_record(folder, record)
-    return record
-
-
-def newest_wall_time(scenario: str) -> tuple[float, float]:
-    """Wall time of the newest whole run of a scenario and its own length, both in seconds."""
-    folders = [file.parent for file in RUNS.glob(f"*/{RUN_FILE}")]
-    records = [read_record(folder) for folder in folders]
-    begun = [record for record in records if record["scenario"] == scenario and record["zero"]]
-    timed = [record for record in begun if record.get("wall_s")]
-    if not timed:
-        raise BadInput(f"no run of {scenario} is there to be timed; run `make lab` first")
-    newest = max(timed, key=lambda record: float(record["zero"]))
-    return float(newest["wall_s"]), float(newest["duration_s"])
-
-
-def write_infra(folder: Path, reason: str, *, refused: bool = False) -> None:
-    """Note why hosts or provisioning failed; the judge answers INFRA with this reason.
-
-    `refused` when somebody else has the hosts.
-    """
-    (folder / INFRA_FILE).write_text(json.dumps({"reason": reason, "refused": refused}))
-
-
-def was_refused(folder: Path) -> bool:
-    """Whether a run could not be carried out because somebody else had the hosts."""
-    file = folder / INFRA_FILE
-    return file.exists() and bool(json.loads(file.read_text()).get("refused"))
 
 
 def _point_latest(runs: Path, run_id: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from screamlab.errors import BadInput
-from screamlab.run.folder import read_record, write_record
+from screamlab.run.record import read_record, write_record
 from screamlab.scenario.plan import read_plan
 from screamlab.scenario.valgrind import slowed_plan, slowed_router
 

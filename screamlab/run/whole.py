@@ -15,7 +15,7 @@ from screamlab.evidence.build import list_anew
 from screamlab.judge.model import Verdict
 from screamlab.judge.run import verdict_on
 from screamlab.run.drive import drive
-from screamlab.run.folder import note
+from screamlab.run.record import note
 
 
 @dataclass(frozen=True)

@@ -486,6 +486,14 @@ def test_measured_clocks_make_latency_known(run: CanaryRun) -> None:
     assert result_of(run, "audio.latency", RTP).status == "unknown"
 
 
+def test_a_host_that_times_no_packets_may_be_further_off(run: CanaryRun) -> None:
+    run.plans["wan"] = run.plans["client2"].model_copy(update={"host": "wan", "workers": ()})
+    run.facts["wan"] = {"kernel": {"started_at": 9}, "clock": {"offset_ms": 9.0, "bound_ms": 0.4}}
+    assert result_of(run, "lab.clock", "wan").status == "pass"
+    run.facts["wan"]["clock"]["offset_ms"] = 101.0
+    assert result_of(run, "lab.clock", "wan").status == "invalid"
+
+
 def test_moments_of_the_lab_do_not_excuse_a_stream_that_was_never_heard(run: CanaryRun) -> None:
     _never_heard(run)
     for at_s in range(int(HOLD_AT) - 5, int(HOLD_AT) + 40):

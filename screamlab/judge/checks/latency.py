@@ -11,6 +11,7 @@ from screamlab.judge.clock import clock_of, one_clock
 from screamlab.judge.faults import Fault
 from screamlab.judge.model import CheckResult
 from screamlab.judge.noise import listener_floor
+from screamlab.judge.probing import probes
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.samples import Event
 from screamlab.judge.streams import Stream
@@ -21,10 +22,12 @@ from screamlab.judge.windows import Window, Windows, length_s
 class Clock(Params):
     """How far a host's clock may be from the others', and how far it may step.
 
-    Where it stepped, nothing of what the host tells is at its time any more.
+    Where it stepped, nothing of what the host tells is at its time any more. A host that times no
+    packets, as one that only breaks links, may be further off.
     """
 
     max_offset_ms: float = Field(default=1.0, gt=0)
+    max_untimed_offset_ms: float = Field(default=100.0, gt=0)
     min_samples: int = Field(default=1, ge=1)
 
 
@@ -45,8 +48,9 @@ def clock(run: Run, params: Clock) -> list[CheckResult]:
     grade = Grader("lab.clock", params.min_samples, bad="invalid")
     results = []
     for host in run.plans:
+        limit = _limit_ms(run, host, params)
         if steps := _steps(run, host, params):
-            first, limit = steps[0], params.max_offset_ms
+            first = steps[0]
             reason = f"it stepped by {_ms(first):+.1f} ms at {run.when(first.at_s)}"
             value, at_s = abs(_ms(first)), first.at_s
             results.append(grade.at_most(host, value, limit, "ms", len(steps), reason, at_s))
@@ -57,13 +61,19 @@ def clock(run: Run, params: Clock) -> list[CheckResult]:
             continue
         worst = abs(known.offset_ms) + known.bound_ms
         reason = f"{known.offset_ms:+.3f} ms, within {known.bound_ms:.3f} ms ({known.source})"
-        results.append(grade.at_most(host, worst, params.max_offset_ms, "ms", 1, reason))
+        results.append(grade.at_most(host, worst, limit, "ms", 1, reason))
     return results or [grade.unknown("hosts", "no host has a plan")]
 
 
 def _steps(run: Run, host: str, params: Clock) -> list[Event]:
-    told = run.events("clock.stepped")
-    return [e for e in told if e.host == host and abs(_ms(e)) > params.max_offset_ms]
+    told, limit = run.events("clock.stepped"), _limit_ms(run, host, params)
+    return [e for e in told if e.host == host and abs(_ms(e)) > limit]
+
+
+def _limit_ms(run: Run, host: str, params: Clock) -> float:
+    timing = {run.router_host, *(end.host for end in (*run.senders, *run.receivers))}
+    timing |= {end for probe in probes(run) for end in (probe.sender, probe.receiver)}
+    return params.max_offset_ms if host in timing else params.max_untimed_offset_ms
 
 
 def _ms(step: Event) -> float:

@@ -201,6 +201,26 @@ def test_a_queue_may_delay_and_lose_within_its_bounds(
     assert found == bad
 
 
+def test_loss_is_held_against_what_those_met_that_found_room(shared: CanaryRun) -> None:
+    """Half of the time the queue is full, and more is asked to be lost."""
+    middle_s = (END_S - BEGIN_S) / 2
+    begin = {"delay_ms": 20, "loss": lost(20)}, {"delay_ms": 290, "loss": lost(40)}
+    end = {"delay_ms": 20, "loss": lost(1)}
+    asked_of, given = (
+        Schedule(
+            steps=(
+                both(**first, **queue).steps[0],
+                both(**end, **queue).steps[0].model_copy(update={"at_s": middle_s}),
+            )
+        )
+        for first, queue in zip(begin, ({"rate_kbit": 2000, "queue_ms": 300}, {}), strict=True)
+    )
+    break_network(shared, "client1", "client2", asked_of, given)
+    (result, _) = asked(shared, "impair.loss")
+    assert result.status == "pass"
+    assert "asked 1.00%" in result.reason
+
+
 @pytest.mark.parametrize("others_per_s", [0.0, 167.0, 900.0])
 def test_bursts_are_those_that_probes_see_among_other_packets(
     run: CanaryRun, others_per_s: float

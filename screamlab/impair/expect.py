@@ -55,14 +55,12 @@ class Range:
 class Expectation:
     """What a probe stream must find.
 
-    `loss` and `reordered` are shares, `spared_loss` that of packets no full queue can have lost
-    (`full_queue_ms`), `burst` the mean number of packets lost in a row (its
+    `loss` and `reordered` are shares, `burst` the mean number of packets lost in a row (its
     inflation is against bursts that end with one probability), `delay_ms` holds quantiles of the
     delay the network adds. None, or no entry, where nothing can be foretold.
     """
 
     loss: Range
-    spared_loss: Range
     burst: Range | None
     reordered: Range | None
     delay_ms: Mapping[float, Range] = field(default_factory=dict)
@@ -100,12 +98,9 @@ def expectation(
     least the probes are taken to. A packet that must not overtake waits, which makes delays longer
     than those a condition draws, unless that was `made_up_for_order` (`screamlab.impair.table`).
     """
-    probes_per_s = 1000 / interval_ms
-    packets_per_s = max(probes_per_s, packets_per_s)
-    share = probes_per_s / packets_per_s
-    merged: dict[Condition, float] = {}
-    for condition, packets in parts:
-        merged[condition] = merged.get(condition, 0.0) + packets
+    share = _share(interval_ms, packets_per_s)
+    packets_per_s = 1000 / interval_ms / share
+    merged = _merged(parts)
     up = {condition: packets for condition, packets in merged.items() if not condition.down}
     # Many conditions need not each be simulated as finely as one.
     probes = PROBES if len(up) <= 4 else max(500, 4 * PROBES // len(up))
@@ -119,7 +114,6 @@ def expectation(
     ]
     return Expectation(
         loss=_loss(merged, share, full=True),
-        spared_loss=_loss(merged, share, full=False),
         burst=_burst(up, share),
         reordered=_reordered(delayed),
         delay_ms=_delays(delayed, share, drawn=made_up_for_order),
@@ -140,6 +134,28 @@ def _delaying(condition: Condition) -> Condition:
 
 def _queues(condition: Condition) -> bool:
     return condition.rate_kbit is not None or condition.limit_packets is not None
+
+
+def spared_loss(
+    parts: Sequence[tuple[Condition, float]], interval_ms: float, packets_per_s: float
+) -> Range:
+    """The loss among packets that no full queue can have lost (`full_queue_ms`).
+
+    So many of these met each condition; the rest is as for `expectation`.
+    """
+    return _loss(_merged(parts), _share(interval_ms, packets_per_s), full=False)
+
+
+def _share(interval_ms: float, packets_per_s: float) -> float:
+    """Which part of all packets the probes are."""
+    return min(1.0, 1000 / interval_ms / packets_per_s) if packets_per_s else 1.0
+
+
+def _merged(parts: Sequence[tuple[Condition, float]]) -> dict[Condition, float]:
+    merged: dict[Condition, float] = {}
+    for condition, packets in parts:
+        merged[condition] = merged.get(condition, 0.0) + packets
+    return merged
 
 
 def full_queue_ms(condition: Condition, fastest_kbit: float) -> float:

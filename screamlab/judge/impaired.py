@@ -12,7 +12,14 @@ from functools import lru_cache
 import numpy as np
 
 from screamlab.impair.condition import Condition, Impairment
-from screamlab.impair.expect import Expectation, Range, expectation, full_queue_ms, pieces
+from screamlab.impair.expect import (
+    Expectation,
+    Range,
+    expectation,
+    full_queue_ms,
+    pieces,
+    spared_loss,
+)
 from screamlab.impair.probe_stream import DIRECTIONS, Direction
 from screamlab.judge import interval
 from screamlab.judge.probing import Probe, flight_of, probes
@@ -143,8 +150,9 @@ class _Measurement:
         self._parts = self._slices()
         calm = subtract((Window(0.0, run.duration_s),), _widened(impaired_windows(run, ends)))
         self._baseline = self._flight.baseline_ms(calm, MIN_BASELINE)
-        packets = packets_per_s(run, planned.point, it, direction, self._windows)
-        self._expected = self._expectation(probe, packets)
+        self._interval_ms = probe.stream.interval_ms
+        self._packets_per_s = packets_per_s(run, planned.point, it, direction, self._windows)
+        self._expected = self._expectation()
 
     def figures(self) -> list[Figure]:
         """Loss, bursts, reordering and quantiles of delay, as far as they can be foretold."""
@@ -163,14 +171,14 @@ class _Measurement:
                 found.append((piece.condition, self._flight.between(window)))
         return [(condition, part) for condition, part in found if part.start < part.stop]
 
-    def _expectation(self, probe: Probe, packets: float) -> Expectation | None:
+    def _expectation(self) -> Expectation | None:
         if not self._parts:
             return None
         weights = [(condition, part.stop - part.start) for condition, part in self._parts]
         return expectation(
             weights,
-            probe.stream.interval_ms,
-            packets,
+            self._interval_ms,
+            self._packets_per_s,
             made_up_for_order=self._planned.made_up_for_order,
         )
 
@@ -187,22 +195,26 @@ class _Measurement:
     def _loss(self) -> Figure:
         """Of packets that found room in the queues where there are enough, or else of all."""
         assert self._expected is not None
-        lost = np.concatenate([np.isnan(delays) for delays in self._delay_ms(down=True)])
-        spared = lost[self._found_room()]
-        asked = self._expected.spared_loss
-        if len(spared) / asked.inflation < MIN_SPARED:
-            asked, spared = self._expected.loss, lost
-        return self._share("loss", asked, int(spared.sum()), len(spared))
+        asked, lost = self._expected.loss, [np.isnan(one) for one in self._delay_ms(down=True)]
+        spared = [gone[room] for gone, room in zip(lost, self._found_room(), strict=True)]
+        if any(map(len, spared)):
+            parts = zip(self._parts, spared, strict=True)
+            weights = [(condition, float(len(part))) for (condition, _), part in parts]
+            exact = spared_loss(weights, self._interval_ms, self._packets_per_s)
+            if sum(map(len, spared)) / exact.inflation >= MIN_SPARED:
+                asked, lost = exact, spared
+        found = np.concatenate(lost)
+        return self._share("loss", asked, int(found.sum()), len(found))
 
-    def _found_room(self) -> np.ndarray:
-        """Which packets of the parts, one after the other, no full queue can have lost."""
+    def _found_room(self) -> list[np.ndarray]:
+        """For every part, which of its packets no full queue can have lost."""
         if self._baseline is None:
-            return np.zeros(sum(part.stop - part.start for _, part in self._parts), bool)
+            return [np.zeros(part.stop - part.start, bool) for _, part in self._parts]
         fastest = max(condition.rate_kbit or np.inf for condition, _ in self._parts)
         waited_ms = self._flight.around_ms - self._baseline
-        return np.concatenate(
-            [waited_ms[part] < full_queue_ms(condition, fastest) for condition, part in self._parts]
-        )
+        return [
+            waited_ms[part] < full_queue_ms(condition, fastest) for condition, part in self._parts
+        ]
 
     def _reordering(self) -> list[Figure]:
         assert self._expected is not None

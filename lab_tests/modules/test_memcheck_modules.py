@@ -27,10 +27,16 @@ esac
 """
 
 
+def end_by_interrupt() -> None:
+    """Have SIGINT end this process."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def router(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """The main process of a unit."""
-    with subprocess.Popen(["sleep", "60"]) as process:
+    # In the background of a shell that has no terminal, SIGINT is ignored.
+    with subprocess.Popen(["sleep", "60"], preexec_fn=end_by_interrupt) as process:
         (tmp_path / "systemctl").write_text(SYSTEMCTL)
         (tmp_path / "systemctl").chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")

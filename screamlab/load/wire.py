@@ -10,8 +10,6 @@ import struct
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-
 PAYLOAD_BYTES = 1152
 """Audio bytes of one datagram, Scream's fixed size and what ScreamRouter sends as L16."""
 
@@ -69,7 +67,9 @@ def scream_pcm(header: ScreamHeader, payload: bytes) -> bytes:
     size = len(payload) // (width * header.channels) * (width * header.channels)
     if width == 2:
         return payload[:size]
-    return np.frombuffer(payload, np.uint8, size).reshape(-1, width)[:, -2:].tobytes()
+    pcm = bytearray(2 * size // width)
+    pcm[0::2], pcm[1::2] = payload[width - 2 : size : width], payload[width - 1 : size : width]
+    return bytes(pcm)
 
 
 class RtpPacket(NamedTuple):

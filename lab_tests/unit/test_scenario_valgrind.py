@@ -58,6 +58,22 @@ def test_limits_are_those_of_the_role_until_they_are_made_longer() -> None:
     assert {key: defaults["router_defaults"][key] for key in ROUTER_LIMITS} == ROUTER_LIMITS
 
 
+@pytest.mark.parametrize(
+    ("tool", "asked"),
+    [
+        ("memcheck", {"valgrind.operations", "valgrind.leaks", "valgrind.errors"}),
+        ("helgrind", {"valgrind.operations", "valgrind.errors"}),
+        ("massif", {"valgrind.operations"}),
+    ],
+)
+def test_what_a_tool_does_not_tell_is_not_asked_of_it(tool: str, asked: set[str]) -> None:
+    file = find_scenario("tc-stability-001", SCENARIOS)
+    checks = {
+        check["id"] for check in load_scenario(file, "quick", [f"instrument.tool={tool}"]).checks
+    }
+    assert {check for check in checks if check.startswith("valgrind.")} == asked
+
+
 def test_a_run_is_made_slower_once(folder: Path) -> None:
     before = read_record(folder)["router"]
     assert slow_run(folder, MEASURED, dry=True)

@@ -21,6 +21,7 @@ from screamlab.scenario.instrument import TOOLS, Instrument
 from screamlab.scenario.override import override
 from screamlab.scenario.plan import Codec, PhaseKind
 from screamlab.scenario.scale import at_scale
+from screamlab.scenario.valgrind import Valgrind
 from screamlab.scenario.verbose import verbose
 from screamlab.scenario.yaml_lines import Source, find, load
 
@@ -199,9 +200,17 @@ def load_scenario(path: Path, scale: str, settings: Iterable[str] = ()) -> Scena
             where += (first["ctx"]["discriminator"].strip("'"),)
         raise scaled.error(where, message) from error
     validate_across(scenario, scaled)
-    found = {"schedules": _schedules(scenario, scaled), "sipp_xml": _sipp_xml(scenario, scaled)}
+    checks = scenario.checks
+    if isinstance(scenario.instrument, Valgrind):
+        tells = scenario.instrument.tells
+        checks = tuple(check for check in checks if tells(str(check["id"])))
+    found = {
+        "schedules": _schedules(scenario, scaled),
+        "sipp_xml": _sipp_xml(scenario, scaled),
+        "checks": checks,
+    }
     if scenario.watch.verbose:
-        found |= verbose(scenario.router, scenario.checks)
+        found |= verbose(scenario.router, checks)
         if not found["checks"]:
             raise scaled.error(
                 ("watch", "verbose"), "every check here judges what it would disturb"

@@ -45,6 +45,13 @@ _OUTPUT: dict[Tool, tuple[str, str]] = {
 }
 
 
+TELLS: dict[str, tuple[Tool, ...]] = {
+    "valgrind.leaks": ("memcheck",),
+    "valgrind.errors": ("memcheck", "helgrind", "drd"),
+}
+"""The tools that tell what a check asks for; any tells what is not named here."""
+
+
 class Valgrind(BaseModel):
     """Which tool, and how it looks: `baseline` is an earlier report, a file beside the scenario."""
 
@@ -57,6 +64,10 @@ class Valgrind(BaseModel):
     baseline: str | None = None
 
     role: ClassVar[str] = "memcheck"
+
+    def tells(self, check: str) -> bool:
+        """Whether the tool tells what a check asks for."""
+        return self.tool in TELLS.get(check, (self.tool,))
 
     @property
     def output(self) -> str:

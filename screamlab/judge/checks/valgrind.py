@@ -15,7 +15,7 @@ from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.valgrind_told import OBJECTS, baseline_of, compare, report_of, total
 from screamlab.judge.view import Run
-from screamlab.scenario.valgrind import Tool
+from screamlab.scenario.valgrind import TELLS, Tool
 
 JUDGED: tuple[Owner, ...] = ("engine", "libraries")
 TOOLS: tuple[str, ...] = get_args(Tool)
@@ -58,7 +58,7 @@ def leaks(run: Run, params: Leaks) -> list[CheckResult]:
     if unknown:
         known = ", ".join(LEAKS.values())
         return [grade.unknown("valgrind", f"no such kind: {', '.join(unknown)}; known: {known}")]
-    return _judged(run, grade, ("memcheck",), judge)
+    return _judged(run, grade, TELLS["valgrind.leaks"], judge)
 
 
 def _functions(grade: Grader, groups: Iterable[Group]) -> list[CheckResult]:
@@ -179,7 +179,7 @@ def errors(run: Run, params: Errors) -> list[CheckResult]:
             )
         return results
 
-    return _judged(run, grade, ("memcheck", "helgrind", "drd"), judge)
+    return _judged(run, grade, TELLS["valgrind.errors"], judge)
 
 
 class Baseline(Params):

@@ -112,8 +112,9 @@ def test_streams_begin_are_heard_and_end(relay: Relay, tmp_path: Path) -> None:
     events = carried_out(relay, tmp_path, ["on", "on"], cycles)
     assert [event["ok"] for event in events] == [True, True, True], events
     for event in events:
-        assert 0 <= event["connect_ms"] < 100
-        assert 0 <= event["disconnect_ms"] < 100
+        # The relay takes no time; a crowded machine does, and yet no second of it.
+        assert 0 <= event["connect_ms"] < 1000
+        assert 0 <= event["disconnect_ms"] < 1000
         assert event["hole_ms"] == 0
     # Each is a sender of its own, with an address of its lane's.
     addresses, ports, ssrcs = zip(*relay.senders, strict=True)

@@ -44,7 +44,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib  # no
 
 try:
     from screamlab.errors import ScreamlabError
-    from screamlab.run.record import start_clock
+    from screamlab.run.clocks import start_clock
 except ImportError:
     start_clock = None
 

@@ -9,8 +9,8 @@ import pytest
 from screamlab.errors import BadInput
 from screamlab.inventory import Host, host_from_vars
 from screamlab.paths import PROFILES
+from screamlab.run.clocks import start_clock
 from screamlab.run.impair import Request, plan_impairment
-from screamlab.run.record import start_clock
 from screamlab.scenario.compile import Compiled, compile_scenario
 from screamlab.scenario.model import load_scenario
 from screamlab.scenario.plan import Worker

@@ -1,4 +1,4 @@
-"""How far the hosts' clocks are from the controller's, asked over SSH.
+"""A run's zero, and how far the hosts' clocks are from the controller's, asked over SSH.
 
 The way NTP asks (RFC 5905, section 8): of several exchanges the one with the shortest round trip
 tells most, and the truth lies within half of it.
@@ -9,13 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import paramiko
 
+from screamlab.errors import BadInput
 from screamlab.inventory import Ssh
 from screamlab.run.channel import connect
+from screamlab.run.record import read_record, write_record
 
 EXCHANGES = 8
 _ANSWER = "import sys,time\nfor _ in sys.stdin: print(time.time(), flush=True)"
@@ -27,6 +30,23 @@ class Offset:
 
     offset_ms: float
     bound_ms: float
+
+
+def start_clock(folder: Path, lead_s: float, router: Mapping[str, Any]) -> dict[str, Any]:
+    """Fix the run's zero at `lead_s` seconds from now; a run has one zero, and keeps it.
+
+    `router` is what is known by now of the router that runs; it is written down as well.
+    """
+    record = read_record(folder)
+    if record["zero"] is not None:
+        raise BadInput(f"{folder}: this run was started before; plan a new one")
+    record["router"] = {**record["router"], **router}
+    record["clocks"] = {
+        name: asdict(offset) for name, offset in measure_clocks(record["hosts"]).items()
+    }
+    record["zero"] = round(time.time() + lead_s, 3)
+    write_record(folder, record)
+    return record
 
 
 def best_offset(exchanges: list[tuple[float, float, float]]) -> Offset:

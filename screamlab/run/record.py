@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from screamlab.errors import BadInput
 from screamlab.paths import RUNS
-from screamlab.run.clocks import measure_clocks
 
 RUN_FILE = "run.json"
 INFRA_FILE = "infra.json"
@@ -37,23 +34,6 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
 def note(folder: Path, **facts: Any) -> None:
     """Add facts to ``run.json``."""
     write_record(folder, {**read_record(folder), **facts})
-
-
-def start_clock(folder: Path, lead_s: float, router: Mapping[str, Any]) -> dict[str, Any]:
-    """Fix the run's zero at `lead_s` seconds from now; a run has one zero, and keeps it.
-
-    `router` is what is known by now of the router that runs; it is written down as well.
-    """
-    record = read_record(folder)
-    if record["zero"] is not None:
-        raise BadInput(f"{folder}: this run was started before; plan a new one")
-    record["router"] = {**record["router"], **router}
-    record["clocks"] = {
-        name: asdict(offset) for name, offset in measure_clocks(record["hosts"]).items()
-    }
-    record["zero"] = round(time.time() + lead_s, 3)
-    write_record(folder, record)
-    return record
 
 
 def newest_wall_time(scenario: str) -> tuple[float, float]:

@@ -58,6 +58,14 @@ def test_limits_are_those_of_the_role_until_they_are_made_longer() -> None:
     assert {key: defaults["router_defaults"][key] for key in ROUTER_LIMITS} == ROUTER_LIMITS
 
 
+def test_a_tool_that_tells_nothing_that_is_asked_is_refused(tmp_path: Path) -> None:
+    file = find_scenario("tc-stability-001", SCENARIOS)
+    text = file.read_text().partition("\nchecks:")[0] + "\nchecks:\n  - {id: valgrind.leaks}\n"
+    (tmp_path / file.name).write_text(text)
+    with pytest.raises(BadInput, match="tells nothing that a check here asks for"):
+        load_scenario(tmp_path / file.name, "quick", ["instrument.tool=massif"])
+
+
 @pytest.mark.parametrize(
     ("tool", "asked"),
     [

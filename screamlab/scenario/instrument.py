@@ -2,7 +2,7 @@
 
 Each family of tools is a model of its own: it names the role that puts the tool on the router's
 host (`role`), the keys that are laid over the role `router` and those that they are laid over, the
-workers that attend to it, and what ``run.json`` says of it.
+workers that attend to it, the checks that are asked of it, and what ``run.json`` says of it.
 """
 
 from __future__ import annotations

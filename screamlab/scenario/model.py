@@ -21,7 +21,6 @@ from screamlab.scenario.instrument import TOOLS, Instrument
 from screamlab.scenario.override import override
 from screamlab.scenario.plan import Codec, PhaseKind
 from screamlab.scenario.scale import at_scale
-from screamlab.scenario.valgrind import Valgrind
 from screamlab.scenario.verbose import verbose
 from screamlab.scenario.yaml_lines import Source, find, load
 
@@ -200,10 +199,13 @@ def load_scenario(path: Path, scale: str, settings: Iterable[str] = ()) -> Scena
             where += (first["ctx"]["discriminator"].strip("'"),)
         raise scaled.error(where, message) from error
     validate_across(scenario, scaled)
-    checks = scenario.checks
-    if isinstance(scenario.instrument, Valgrind):
-        tells = scenario.instrument.tells
-        checks = tuple(check for check in checks if tells(str(check["id"])))
+    checks, tool = scenario.checks, scenario.instrument
+    if tool is not None:
+        checks = tuple(check for check in checks if tool.tells(str(check["id"])))
+        if not checks:
+            raise scaled.error(
+                ("instrument", "tool"), "it tells nothing that a check here asks for"
+            )
     found = {
         "schedules": _schedules(scenario, scaled),
         "sipp_xml": _sipp_xml(scenario, scaled),

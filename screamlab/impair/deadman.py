@@ -18,6 +18,7 @@ from screamlab.impair import heal_script
 
 NAME = "screamlab-deadman"
 _RETRY_S = 5
+_LOOK_S = 0.01
 _SUPERVISOR = f'sleep "$2"; shift 2; until "$@"; do sleep {_RETRY_S}; done'
 
 
@@ -85,6 +86,9 @@ def _arm_supervisor(device: str, after_s: float) -> str:
         cwd="/",
         start_new_session=True,
     )
+    # Popen returns before the kernel shows the new program's words, by which a dead man is known.
+    while process.poll() is None and process.pid not in {pid for pid, _ in _supervisors()}:
+        time.sleep(_LOOK_S)
     return f"pid:{process.pid}"
 
 

@@ -4,7 +4,7 @@ BIN := .venv/bin
 SCREAMLAB := $(BIN)/screamlab
 LINTED := screamlab library filter_plugins lab_tests
 
-.PHONY: help lab test venv machine lint ruff mypy yamllint ansible-lint bench down clean
+.PHONY: help lab test test-labs test-quiet test-idle venv machine lint ruff mypy yamllint ansible-lint bench down clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -13,8 +13,18 @@ lab: venv ## run tc-stress-001 (quick) on the local lab and judge it; KEEP=1 lea
 	@$(SCREAMLAB) run tc-stress-001 --scale quick $(if $(KEEP),,--down)
 
 test: machine ## unit, module, playbook and end-to-end tests, the real router included
-	@$(BIN)/pytest -m "not quiet" --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory test-labs
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-quiet test-idle
+
+test-labs:
+	@$(BIN)/pytest -m "e2e and not quiet" --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+
+test-quiet:
 	@$(BIN)/pytest -m quiet $(PYTEST_ARGS)
+
+# Beside the quiet ones, on what they leave of the processors; its say comes in one piece.
+test-idle:
+	@said=$$(chrt --idle 0 $(BIN)/pytest -m "not e2e" $(PYTEST_ARGS) 2>&1); code=$$?; echo "$$said"; exit $$code
 
 venv: .venv/installed ## the virtual environment .venv, with screamlab editable in it
 
@@ -22,7 +32,7 @@ venv: .venv/installed ## the virtual environment .venv, with screamlab editable 
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/pip install -q --disable-pip-version-check -U -c requirements.lock setuptools
-	@$(BIN)/pip install -q --disable-pip-version-check -c requirements.lock --no-build-isolation -e '.[controller,dev]'
+	@$(BIN)/pip install -q --no-compile --disable-pip-version-check -c requirements.lock --no-build-isolation -e '.[controller,dev]'
 	@touch $@
 
 machine: venv ## the Debian packages that virtual hosts, and so the tests, find on this machine

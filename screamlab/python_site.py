@@ -23,6 +23,8 @@ from screamlab.errors import InfraError
 
 # Newest first, as pip prefers them; glibc 2.28 is older than any supported distribution.
 _PLATFORMS = ("manylinux_2_28", "manylinux_2_27", "manylinux_2_17", "manylinux2014")
+# Tars that stay in the cache, those asked for last. Each state of a checkout leaves some.
+_KEPT = 30
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ def python_site(
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "lock"), tempfile.TemporaryDirectory(dir=cache) as scratch:
         if archive.exists():
+            archive.touch()
             return Site(archive, key, created=False)
         wheels = [str(_build_wheel(checkout, Path(scratch)))] if checkout else []
         folder = Path(scratch) / "site"
@@ -77,6 +80,9 @@ def python_site(
         with tarfile.open(unfinished, "w:gz", compresslevel=1) as tar:
             tar.add(folder, arcname=".")
         unfinished.replace(archive)
+        by_use = sorted(cache.glob("*.tar.gz"), key=lambda file: file.stat().st_mtime)
+        for stale in by_use[:-_KEPT]:
+            stale.unlink()
     return Site(archive, key, created=True)
 
 

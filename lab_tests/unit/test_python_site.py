@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tarfile
 from pathlib import Path
 
@@ -42,6 +43,19 @@ def test_what_is_laid_over_replaces_and_names_the_content(tmp_path: Path) -> Non
         assert file and file.read() == b"# ours"
         assert "./yaml/nodes.py" in tar.getnames()
     assert made.digest != python_site(["PyYAML"], TARGET, cache=tmp_path).digest
+
+
+def test_the_cache_keeps_what_was_asked_for_last(tmp_path: Path) -> None:
+    made = python_site(["docopt==0.6.2"], OWN, cache=tmp_path)
+    others = [tmp_path / f"{number:02}.tar.gz" for number in range(30)]
+    for age, other in enumerate(others):
+        other.touch()
+        os.utime(other, (age, age))
+    os.utime(made.archive, (0.5, 0.5))
+    assert not python_site(["docopt==0.6.2"], OWN, cache=tmp_path).created, "and it is used again"
+    python_site(["PyYAML"], OWN, cache=tmp_path)
+    assert made.archive.exists()
+    assert [other.exists() for other in others] == [False, False] + 28 * [True]
 
 
 def test_what_has_no_wheel_is_built_for_an_interpreter_like_ours_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SCREAMLAB := $(BIN)/screamlab
 LINTED := screamlab library filter_plugins lab_tests
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help lab test test-labs test-quiet test-idle venv machine lint ruff mypy yamllint ansible-lint bench down clean
 
@@ -17,9 +18,10 @@ test: machine ## unit, module, playbook and end-to-end tests, the real router in
 	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-quiet test-idle
 
 test-labs:
-	@$(BIN)/pytest -m "e2e and not quiet" --numprocesses 3 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "e2e and not quiet and not light" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 
 test-quiet:
+	@$(BIN)/pytest -m light $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 	@$(BIN)/pytest -m quiet $(PYTEST_ARGS)
 
 # Beside the quiet ones, on what they leave of the processors; its say comes in one piece.

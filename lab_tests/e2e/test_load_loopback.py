@@ -30,7 +30,7 @@ from screamlab.scenario.plan import (
     Worker,
 )
 
-pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
+pytestmark = [pytest.mark.e2e, pytest.mark.light]
 
 PATIENCE_S = 40.0
 DURATION_S = 300.0

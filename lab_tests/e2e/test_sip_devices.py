@@ -25,7 +25,7 @@ from screamlab.scenario.plan import Endpoint, Heard, Plan, ReceiverStream, Sende
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.quiet,
+    pytest.mark.light,
     pytest.mark.skipif(os.geteuid() != 0, reason="hosts in namespaces need root"),
 ]
 

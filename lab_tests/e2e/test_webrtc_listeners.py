@@ -22,7 +22,7 @@ from screamlab.paths import CHECKOUT
 from screamlab.python_site import OWN, python_site
 from screamlab.scenario.plan import Endpoint, Heard, Plan, ReceiverStream, SenderStream, Worker
 
-pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
+pytestmark = [pytest.mark.e2e, pytest.mark.light]
 
 VERSION = "0.3.75"
 CACHE = Path.home() / ".cache" / "screamlab" / "python"

@@ -18,6 +18,7 @@ from screamlab.run.record import read_record
 
 BIN = Path(sys.executable).parent
 INVALID = 3
+INTERRUPTED = 130
 ATTEMPTS = 3
 # For hosts on which everything is as it is to be.
 PROVISIONED = ["-e", "screamlab_provision=false"]
@@ -71,8 +72,10 @@ class Lab:
         return paths.RUNS / name, done
 
 
-def orphan(lab: Lab, run_id: str, scenario: str, *options: str) -> Path:
-    """The folder of a run that is under way and whose controller was killed."""
+def orphan(
+    lab: Lab, run_id: str, scenario: str, *options: str, by: signal.Signals = signal.SIGKILL
+) -> Path:
+    """The folder of a run that is under way and whose controller was ended by a signal."""
     folder = paths.RUNS / run_id
     controller = subprocess.Popen(
         lab.runs(scenario, run_id, *options),
@@ -85,8 +88,8 @@ def orphan(lab: Lab, run_id: str, scenario: str, *options: str) -> Path:
         return zero is not None and time.time() > zero + 1
 
     wait_for(under_way, 180)
-    os.killpg(controller.pid, signal.SIGKILL)
-    controller.wait()
+    os.killpg(controller.pid, by)
+    assert controller.wait(60) == (INTERRUPTED if by == signal.SIGINT else -by)
     return folder
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
 from labs import ATTEMPTS, Lab, orphan, run, verdict_of
 
@@ -12,7 +14,8 @@ SHORT = ["--set", "phases.null-path.seconds=15"]
 
 def test_forty_streams_outlive_the_controller_without_a_dropout(lab: Lab) -> None:
     for attempt in range(ATTEMPTS):
-        folder = orphan(lab, f"{lab.name}-null-{attempt}", "null-path", *SHORT)
+        run_id = f"{lab.name}-null-{attempt}"
+        folder = orphan(lab, run_id, "null-path", *SHORT, by=signal.SIGINT)
         attached = run(lab.screamlab("attach", str(folder)))
         verdict = verdict_of(folder)
         assert attached.stdout.splitlines()[-1].startswith(verdict["verdict"])

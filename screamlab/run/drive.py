@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,7 +42,10 @@ class Playbook:
     def run(
         self, playbook: str, progress: Progress | None = None, on_ok: OnOk | None = None
     ) -> bool:
-        """Run ``playbooks/<playbook>.yml`` to its end; whether it succeeded."""
+        """Run ``playbooks/<playbook>.yml`` to its end; whether it succeeded.
+
+        Raises `KeyboardInterrupt` when it was ended by a signal to this process.
+        """
 
         def handle(event: Mapping[str, Any]) -> bool:
             self._handle(event, progress)
@@ -49,7 +54,7 @@ class Playbook:
                 on_ok(str(data.get("task_action")), str(data.get("host")), data.get("res", {}))
             return False
 
-        with tempfile.TemporaryDirectory(prefix="screamlab-") as private:
+        with tempfile.TemporaryDirectory(prefix="screamlab-") as private, _signals_kept():
             result = ansible_runner.run(
                 private_data_dir=private,
                 project_dir=str(CHECKOUT),
@@ -63,6 +68,8 @@ class Playbook:
                 event_handler=handle,
                 quiet=True,
             )
+        if result.status == "canceled":
+            raise KeyboardInterrupt
         return bool(result.rc == 0)
 
     @property
@@ -155,6 +162,17 @@ def take_down(inventory: Path, variables: Mapping[str, Any]) -> None:
     job = Playbook(inventory, variables)
     if not job.run("down"):
         raise InfraError(f"the lab could not be taken down: {job.first_failure}")
+
+
+@contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Undo that ansible-runner takes the signals for itself and keeps them when it is done."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _reason(data: Mapping[str, Any]) -> str:

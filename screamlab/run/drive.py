@@ -7,12 +7,13 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ansible_runner
+import psutil
 from rich.console import Console
 
 from screamlab.errors import BadInput, InfraError
@@ -68,8 +69,9 @@ class Playbook:
                 event_handler=handle,
                 quiet=True,
             )
-        if result.status == "canceled":
-            raise KeyboardInterrupt
+            if result.status == "canceled":
+                _end_workers(private)
+                raise KeyboardInterrupt
         return bool(result.rc == 0)
 
     @property
@@ -162,6 +164,15 @@ def take_down(inventory: Path, variables: Mapping[str, Any]) -> None:
     job = Playbook(inventory, variables)
     if not job.run("down"):
         raise InfraError(f"the lab could not be taken down: {job.first_failure}")
+
+
+def _end_workers(private: str) -> None:
+    """End what outlives its playbook: Ansible's workers have sessions of their own."""
+    for worker in psutil.process_iter(["cmdline"]):
+        if any(private in word for word in worker.info["cmdline"] or ()):
+            for process in (*worker.children(recursive=True), worker):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
 
 @contextmanager

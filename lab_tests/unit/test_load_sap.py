@@ -14,6 +14,8 @@ from screamlab.load import sap
 from screamlab.load.sap import announcement
 from screamlab.scenario.plan import Endpoint, SenderStream
 
+pytestmark = pytest.mark.timed
+
 STREAM = SenderStream(
     name="rtp-l16-01",
     protocol="rtp",

@@ -33,9 +33,9 @@ options:
     description: Token of a holder that is known to be gone.
     type: str
   path:
-    description: The lock.
+    description: The lock; it outlives a reboot, as a run does.
     type: path
-    default: /run/screamlab/lab.lock
+    default: /var/lib/screamlab/lab.lock
 author: [screamlab]
 """
 
@@ -80,7 +80,7 @@ def argument_spec() -> dict:
         "holder": {"type": "dict", "required": True},
         "for_s": {"type": "float", "default": 3600},
         "replaces": {"type": "str", "no_log": False},
-        "path": {"type": "path", "default": "/run/screamlab/lab.lock"},
+        "path": {"type": "path", "default": "/var/lib/screamlab/lab.lock"},
     }
 
 

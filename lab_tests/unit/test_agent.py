@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -13,10 +14,11 @@ import psutil
 import pytest
 
 from screamlab.agent import processors, rejoin, unit
+from screamlab.agent.workers import end_held_back, run_worker
 from screamlab.errors import InfraError
 from screamlab.evidence.follow import follow
 from screamlab.evidence.spool import read_lines
-from screamlab.scenario.plan import Phase, Plan, Worker
+from screamlab.scenario.plan import Phase, Plan, Worker, read_plan
 
 pytestmark = pytest.mark.timed
 
@@ -93,6 +95,23 @@ def test_sigterm_ends_the_run_early_and_says_so(tmp_path: Path) -> None:
     assert found["agent.end", "agent"]["reason"] == "stopped"
     assert ("worker.end", "watch") in found
     assert ("worker.failed", "watch") not in found
+
+
+def test_a_worker_asked_to_end_before_it_can_heed_it_ends(tmp_path: Path) -> None:
+    plan = read_plan(plan_file(tmp_path, 600, [sampler("watch", 600)]))
+    process = multiprocessing.get_context("fork").Process(
+        target=run_worker, args=(plan, plan.workers[0], time.time(), tmp_path)
+    )
+    # As an agent that is asked to end while the worker is begun.
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
+    try:
+        with end_held_back():
+            process.start()
+            process.terminate()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    process.join(20)
+    assert process.exitcode == 0
 
 
 def test_a_full_disk_is_refused_with_the_numbers(tmp_path: Path) -> None:

@@ -116,6 +116,12 @@ def test_same_seed_same_plans_other_seed_other_order() -> None:
     assert compiled(seed=1) != compiled(seed=2)
 
 
+def test_no_two_hosts_are_looked_at_together() -> None:
+    looking = {"sampler", "router_stats"}
+    begins = [w.from_s for p in compiled().plans.values() for w in p.workers if w.kind in looking]
+    assert sorted(begins) == [0.0, 0.125, 0.25, 0.5, 0.75]
+
+
 def test_too_small_an_inventory_is_refused_with_the_numbers() -> None:
     with pytest.raises(BadInput, match="exactly one host, it has 0"):
         compiled(hosts=HOSTS[1:])

@@ -119,7 +119,9 @@ class Agent:
         arguments = (self.plan, worker, self.zero, self.directory, log)
         # Forking shares the imports; twenty interpreters starting at once stall a small host.
         process = _FORK.Process(target=workers.run_logged, args=arguments, name=worker.name)
-        process.start()
+        # Until it has a handler of its own, it has ours: what comes before waits for that.
+        with workers.end_held_back():
+            process.start()
         self.spool.event("worker.start", worker.name, pid=process.pid)
         return _Running(worker, process, log)
 

@@ -8,7 +8,8 @@ import importlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ KINDS = {
     "python_memory": "screamlab.observe.python_memory:run",
 }
 
+_END = {signal.SIGTERM}
+
 
 def command(plan_file: Path, worker: Worker, zero: float) -> list[str]:
     """The command line that runs one worker of a plan alone, without an agent."""
@@ -61,6 +64,16 @@ def load(workers: Iterable[Worker]) -> None:
     for worker in workers:
         if worker.kind in KINDS:
             _function(worker)
+
+
+@contextmanager
+def end_held_back() -> Iterator[None]:
+    """A process begun in this block hears SIGTERM only once it can heed it."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _END)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _END)
 
 
 def run_worker(plan: Plan, worker: Worker, zero: float, directory: Path) -> None:
@@ -77,6 +90,7 @@ def run_worker(plan: Plan, worker: Worker, zero: float, directory: Path) -> None
         directory=directory,
     )
     signal.signal(signal.SIGTERM, lambda *_: context.stopping.set())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _END)
     function(worker.spec, context)
     spool.close()
 

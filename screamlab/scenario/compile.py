@@ -81,7 +81,8 @@ def compile_scenario(
     capturing = capture_workers(scenario, router, clients, run_id, phases[-1].to_s)
     middle = [host for host in points(impaired, hosts) if host not in lab]
     plans = {}
-    for host in [*lab, *middle]:
+    watched = [*lab, *middle]
+    for turn, host in enumerate(watched):
         load = [
             *load_workers(host.name, router, sending, receiving),
             *sip_workers(host.name, called),
@@ -93,6 +94,8 @@ def compile_scenario(
             run_id,
             phases,
             load,
+            turn=turn,
+            turns=len(watched),
             is_router=host is router,
             is_registrar=host is router and accounts is not None,
         )

@@ -27,33 +27,42 @@ def observers(
     phases: Sequence[Phase],
     load: Sequence[Worker],
     *,
+    turn: int,
+    turns: int,
     is_router: bool,
     is_registrar: bool,
 ) -> list[Worker]:
-    """What watches the host itself and its `load`; on the router's host, router and registrar."""
+    """What watches the host itself and its `load`; on the router's host, router and registrar.
+
+    Hosts may be one machine, and whoever looks at all of them at once keeps it from its work: each
+    has its `turn` of as many `turns` in every interval.
+    """
     watched = [{"name": "agent", "unit": f"screamlab-{run_id}.service"}]
     if scenario.watch.workers:
         watched += [{"name": f"worker/{worker.name}", "worker": worker.name} for worker in load]
     if is_router:
         watched.append({"name": "router", "unit": ROUTER_UNIT})
-    interval = {"interval_s": scenario.watch.interval_seconds}
+    interval_s = scenario.watch.interval_seconds
+    interval = {"interval_s": interval_s}
     window = {"from_s": 0.0, "to_s": phases[-1].to_s}
+    sampled = {**window, "from_s": round(interval_s * turn / turns, 3)}
+    asked = {**window, "from_s": round(interval_s * (turn + 0.5) / turns, 3)}
     ports = sorted(ROUTER_PORTS.values()) if is_router else []
     spec = {"processes": watched, "devices": [host.data.device], "udp_ports": ports, **interval}
     units = {"processes": [item for item in watched if "unit" in item]}
     observers = [
-        Worker(name="sampler", kind="sampler", spec=spec, **window),
+        Worker(name="sampler", kind="sampler", spec=spec, **sampled),
         Worker(name="crash-watch", kind="crash_watch", spec=units, **window),
     ]
     if is_router:
         url = {"url": router_url(host), "unit": ROUTER_UNIT, **interval}
-        observers.append(Worker(name="router-stats", kind="router_stats", spec=url, **window))
+        observers.append(Worker(name="router-stats", kind="router_stats", spec=url, **asked))
     if host.metrics:
         shown = {"run_id": run_id, "phases": [phase.model_dump() for phase in phases]}
         spec = {**host.metrics.model_dump(), **shown}
         observers.append(Worker(name="metrics", kind="metrics", spec=spec, **window))
     if is_registrar:
-        observers.append(Worker(name="registrar", kind="sip_registrar", spec=interval, **window))
+        observers.append(Worker(name="registrar", kind="sip_registrar", spec=interval, **asked))
     return observers
 
 

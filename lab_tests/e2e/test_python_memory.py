@@ -26,8 +26,6 @@ from screamlab.observe import memory_launcher
 from screamlab.observe.memory_launcher.main import SIGNAL
 from screamlab.scenario.plan import Phase, Plan, Worker
 
-pytestmark = pytest.mark.timed
-
 LAUNCHER = Path(memory_launcher.__file__).parent
 CANARY = paths.CHECKOUT / "lab_tests" / "data" / "python_memory" / "canary.py"
 INTERVAL_S = 0.15

@@ -17,8 +17,6 @@ import pytest
 from screamlab.paths import CHECKOUT
 from screamlab.run.holder import is_gone, this_holder
 
-pytestmark = pytest.mark.timed
-
 ME = {"token": "run-a", "run_id": "run-a", "user": "root", "controller": "ctl", "pid": 1}
 OTHER = {**ME, "token": "run-b", "run_id": "run-b", "controller": "awx"}
 

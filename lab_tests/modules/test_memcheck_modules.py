@@ -16,8 +16,6 @@ from screamlab.paths import SCENARIOS
 from screamlab.run.folder import Request, plan_run
 from screamlab.run.record import read_record
 
-pytestmark = pytest.mark.timed
-
 Call = Callable[..., dict[str, Any]]
 
 # Stands in for systemctl(1) of a unit whose main process is $MAIN_PID.

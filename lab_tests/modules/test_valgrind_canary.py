@@ -28,10 +28,7 @@ SOURCES = CHECKOUT / "lab_tests" / "data" / "valgrind"
 GATE = CHECKOUT / "roles" / "memcheck" / "files" / "thread_gate.c"
 OBJECTS = Objects(engine=("*/libcanary_engine.so",), libraries=("*/libcanary_library.so",))
 MISSING = [tool for tool in ("valgrind", "vgdb", "gcc", "g++") if shutil.which(tool) is None]
-pytestmark = [
-    pytest.mark.timed,
-    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
-]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
 
 # What each function does, to the byte: kind, owner, function, bytes, blocks.
 LOSSES = {

@@ -20,8 +20,6 @@ from screamlab.evidence.follow import follow
 from screamlab.evidence.spool import read_lines
 from screamlab.scenario.plan import Phase, Plan, Worker, read_plan
 
-pytestmark = pytest.mark.timed
-
 
 def plan_file(folder: Path, duration_s: float, workers: list[Worker]) -> Path:
     plan = Plan(

@@ -22,8 +22,6 @@ from screamlab.scenario.compile import Compiled, compile_scenario
 from screamlab.scenario.model import load_scenario
 from screamlab.scenario.plan import Endpoint
 
-pytestmark = pytest.mark.timed
-
 SCENARIO = paths.SCENARIOS / "tc-stress-001.yml"
 
 

@@ -15,8 +15,6 @@ from screamlab.evidence.spool import Spool, read_lines
 from screamlab.load.churn.driver import CycleFailed, Driver, Took
 from screamlab.load.churn.model import ConfigChurn, Cycle, read_spec
 
-pytestmark = pytest.mark.timed
-
 
 def context(folder: Path) -> WorkerContext:
     spool = Spool(folder, writer="churn", host="client1")

@@ -19,8 +19,6 @@ from screamlab.load.churn import rtp
 from screamlab.load.churn.sink_ear import SILENT_S, SinkEar
 from screamlab.scenario.plan import Endpoint
 
-pytestmark = pytest.mark.timed
-
 RELAY, SINK = "127.74.0.1", "127.74.0.2"
 # Rendering the signals takes a while on a busy machine.
 LEAD_S = 3.0

@@ -15,8 +15,6 @@ from screamlab.load.churn.sip_xml import register_xml
 from screamlab.load.sip.sipp_process import injection_text
 from screamlab.scenario.plan import Endpoint
 
-pytestmark = pytest.mark.timed
-
 ZERO = 1795478300.0
 CYCLE = Cycle(number=3, lane=2, from_s=4.0, to_s=6.5)
 CHURN = SipChurn.model_validate(

@@ -15,8 +15,6 @@ import pytest
 from screamlab.impair import deadman, marks
 from screamlab.impair.marks import Mark
 
-pytestmark = pytest.mark.timed
-
 # No host has an interface of this name; a device that is gone is clean.
 DEVICE = f"no{os.getpid()}"
 

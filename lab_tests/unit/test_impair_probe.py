@@ -20,8 +20,6 @@ from screamlab.impair.probe_tally import SETTLE_S, Second, Tally
 from screamlab.impair.probe_wire import ProbePacket, decode, encode
 from screamlab.scenario.plan import Endpoint
 
-pytestmark = pytest.mark.timed
-
 ZERO_NS = 1_750_000_000_000_000_000
 NS = 1_000_000_000
 DELAY_NS = 1_500_000

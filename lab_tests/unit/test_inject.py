@@ -24,8 +24,6 @@ from screamlab.inject.route import Route
 from screamlab.inject.signals import Signal
 from screamlab.scenario.plan import Endpoint, Plan, Worker
 
-pytestmark = pytest.mark.timed
-
 PLACE = Place(
     agent="screamlab-r.service",
     device="data0",

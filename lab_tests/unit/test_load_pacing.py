@@ -15,8 +15,6 @@ from screamlab.agent.context import WorkerContext
 from screamlab.evidence.spool import Spool, read_lines
 from screamlab.load.pacing import Pacer, Track, TrackEnded, grid, percentile_ms
 
-pytestmark = pytest.mark.timed
-
 STEP = 288
 
 

@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from screamlab.load.playout import Jitter, Piece, PlayoutBuffer
 from screamlab.load.wire import RtpPacket
 
-pytestmark = pytest.mark.timed
-
 FRAMES = 288
 INTERVAL_S = FRAMES / 48000
 PLAYOUT_S = 0.1

@@ -14,8 +14,6 @@ from screamlab.load import sap
 from screamlab.load.sap import announcement
 from screamlab.scenario.plan import Endpoint, SenderStream
 
-pytestmark = pytest.mark.timed
-
 STREAM = SenderStream(
     name="rtp-l16-01",
     protocol="rtp",

@@ -57,7 +57,6 @@ for line in sys.stdin:
 DATA = Path(__file__).parents[1] / "data"
 
 pytestmark = [
-    pytest.mark.timed,
     pytest.mark.skipif(shutil.which("g++") is None, reason="there is no C++ compiler"),
     pytest.mark.skipif(GDB_OF_CORE.path() is None, reason="gdb is not installed"),
 ]

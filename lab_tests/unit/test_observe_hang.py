@@ -18,8 +18,6 @@ from screamlab.evidence.spool import Spool, read_lines
 from screamlab.observe.hang import HangWatch, stacks
 from screamlab.observe.tools import GDB, PY_SPY, Tool
 
-pytestmark = pytest.mark.timed
-
 DEADLOCKED = """
 import threading, sys
 first, second = threading.Lock(), threading.Lock()

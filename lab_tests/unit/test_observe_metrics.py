@@ -30,8 +30,6 @@ from screamlab.paths import CHECKOUT
 from screamlab.scenario.compile import compile_scenario
 from screamlab.scenario.model import find_scenario, load_scenario
 
-pytestmark = pytest.mark.timed
-
 ADDRESS, OTHER = "127.0.0.7", "127.0.0.1"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 DASHBOARD = CHECKOUT / "roles/prometheus/files/screamlab-dashboard.json"

@@ -16,8 +16,6 @@ from screamlab.evidence.spool import Spool, read_lines
 from screamlab.observe import memory_launcher, python_memory
 from screamlab.router.service import SystemdService
 
-pytestmark = pytest.mark.timed
-
 Run = Callable[..., list[dict[str, Any]]]
 
 

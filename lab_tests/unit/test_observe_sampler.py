@@ -20,8 +20,6 @@ from screamlab.observe import sampler
 from screamlab.observe.group import Group
 from screamlab.observe.sampler import run
 
-pytestmark = pytest.mark.timed
-
 MIB = 2**20
 PUPPET = """
 import os, socket, subprocess, sys, threading, time

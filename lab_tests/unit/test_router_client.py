@@ -9,8 +9,6 @@ import pytest
 from screamlab.errors import BadInput
 from screamlab.router.client import RouterClient, RouterTimeout, RouterUnreachable, refusal_reason
 
-pytestmark = pytest.mark.timed
-
 REFUSALS = json.loads((Path(__file__).parents[1] / "data" / "router_api.json").read_text())[
     "refusals"
 ]

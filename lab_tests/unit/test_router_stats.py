@@ -13,8 +13,6 @@ from screamlab.evidence.spool import Spool, read_lines
 from screamlab.observe.router_stats import Freshness, Outages, flatten, run
 from screamlab.router.client import RouterAnswerInvalid
 
-pytestmark = pytest.mark.timed
-
 CAPTURED = json.loads((Path(__file__).parents[1] / "data" / "router_api.json").read_text())
 AUDIO = CAPTURED["stats_audio"]
 ADDRESS = "198.19.40.11"

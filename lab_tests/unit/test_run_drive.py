@@ -18,8 +18,6 @@ from screamlab import paths
 from screamlab.run.drive import Playbook
 from screamlab.run.record import was_refused, write_infra
 
-pytestmark = pytest.mark.timed
-
 
 @pytest.mark.parametrize(("role", "refused"), [("lab_lock", True), ("router", False)])
 def test_a_run_whose_hosts_somebody_else_has_is_refused(

@@ -18,8 +18,6 @@ from screamlab.load.webrtc.browser import Browser
 from screamlab.load.webrtc.session import ClientGone
 from screamlab.scenario.plan import Endpoint, Heard, ReceiverStream
 
-pytestmark = pytest.mark.timed
-
 STREAM = ReceiverStream(
     name="web-01",
     protocol="webrtc",

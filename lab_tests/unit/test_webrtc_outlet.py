@@ -7,11 +7,7 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
 from screamlab.load.webrtc.outlet import Outlet, accept_key, read_message
-
-pytestmark = pytest.mark.timed
 
 PATIENCE_S = 10.0
 

@@ -14,8 +14,6 @@ from screamlab.load.webrtc.whep import Candidate, Whep
 from screamlab.paths import CHECKOUT
 from screamlab.router.client import RouterAnswerInvalid, RouterRefused, RouterUnreachable
 
-pytestmark = pytest.mark.timed
-
 SAID = json.loads((CHECKOUT / "lab_tests/data/webrtc/whep.json").read_text())
 OFFER = "/api/whep/lab-web"
 LISTENER = SAID["answer"]["location"]

@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 SCREAMLAB := $(BIN)/screamlab
 LINTED := screamlab library filter_plugins lab_tests
-SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
+BY_FILE := --dist loadfile --no-loadscope-reorder
 
-.PHONY: help lab test test-labs test-quiet test-idle venv machine lint ruff mypy yamllint ansible-lint bench down clean
+.PHONY: help lab test venv machine lint ruff mypy yamllint ansible-lint bench down clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -14,19 +14,9 @@ lab: venv ## run tc-stress-001 (quick) on the local lab and judge it; KEEP=1 lea
 	@$(SCREAMLAB) run tc-stress-001 --scale quick $(if $(KEEP),,--down)
 
 test: machine ## unit, module, playbook and end-to-end tests, the real router included
-	@$(MAKE) --no-print-directory test-labs
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going test-quiet test-idle
-
-test-labs:
-	@$(BIN)/pytest -m "e2e and not quiet and not light" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
-
-test-quiet:
-	@$(BIN)/pytest -m light $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@$(BIN)/pytest -m "not quiet and not light" --numprocesses 4 $(BY_FILE) $(PYTEST_ARGS)
+	@$(BIN)/pytest -m light --numprocesses 3 $(BY_FILE) $(PYTEST_ARGS)
 	@$(BIN)/pytest -m quiet $(PYTEST_ARGS)
-
-# Beside the quiet ones, on what they leave of the processors; its say comes in one piece.
-test-idle:
-	@said=$$(chrt --idle 0 $(BIN)/pytest -m "not e2e" $(PYTEST_ARGS) 2>&1); code=$$?; echo "$$said"; exit $$code
 
 venv: .venv/installed ## the virtual environment .venv, with screamlab editable in it
 

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from labs import Lab
+from labs import Lab, standing
 
-from screamlab import paths
 from screamlab.agent import processors
-
-SUBNET = 190
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -25,20 +20,7 @@ def awake() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A provisioned lab of a router and two clients for the whole session; gone afterwards."""
-    if os.geteuid() != 0:
-        pytest.skip("hosts in namespaces need root")
-    inventory = tmp_path_factory.mktemp("lab") / "inventory"
-    shutil.copytree(paths.CHECKOUT / "inventory" / "local", inventory)
-    hosts = inventory / "hosts.yml"
-    hosts.write_text(hosts.read_text().replace("client[1:4]", "client[1:2]"))
-    # A process of xdist's has a lab of its own.
-    subnet = SUBNET + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
-    lab = Lab(f"e2e{os.getpid()}", subnet, inventory)
-    try:
-        for step in ("up", "provision"):
-            done = lab.playbook(step)
-            assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    with standing(tmp_path_factory.mktemp("lab"), "e2e", 190) as lab:
+        lab.play("up")
+        lab.play("provision")
         yield lab
-    finally:
-        down = lab.playbook("down")
-        assert down.returncode == 0, down.stdout[-3000:] + down.stderr[-1000:]

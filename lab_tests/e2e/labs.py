@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from screamlab import paths
 from screamlab.run.record import read_record
@@ -42,6 +46,11 @@ class Lab:
         """Run one of the project's playbooks on this lab to its end."""
         return run([BIN / "ansible-playbook", f"playbooks/{name}.yml", *self.variables, *options])
 
+    def play(self, name: str, *options: str) -> None:
+        """Run one of the project's playbooks on this lab, and see it succeed."""
+        done = self.playbook(name, *options)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
     def screamlab(self, *arguments: str) -> list[str]:
         """The command line of ``screamlab`` for this lab."""
         return [str(BIN / "screamlab"), *arguments, *self.variables]
@@ -70,6 +79,24 @@ class Lab:
             if done.returncode != INVALID:
                 break
         return paths.RUNS / name, done
+
+
+@contextmanager
+def standing(folder: Path, name: str, subnet: int) -> Iterator[Lab]:
+    """A router and two clients, beside any other lab; nobody has brought them up. Gone afterwards."""
+    if os.geteuid() != 0:
+        pytest.skip("hosts in namespaces need root")
+    inventory = folder / "inventory"
+    shutil.copytree(paths.CHECKOUT / "inventory" / "local", inventory)
+    hosts = inventory / "hosts.yml"
+    hosts.write_text(hosts.read_text().replace("client[1:4]", "client[1:2]"))
+    # A process of xdist's has a lab of its own.
+    subnet += int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    lab = Lab(f"{name}{os.getpid()}", subnet, inventory)
+    try:
+        yield lab
+    finally:
+        lab.play("down")
 
 
 def orphan(

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from labs import BIN, PROVISIONED, Lab, run, wait_for
+from labs import BIN, PROVISIONED, Lab, run, standing, wait_for
 
 from screamlab import paths
 from screamlab.impair.tc import ROOT
@@ -53,18 +53,23 @@ class Impairment:
 
 
 @pytest.fixture(scope="module")
-def known() -> list[str]:
-    """What spares an impairment the provisioning; empty before the first."""
-    return []
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A lab with agents and no more, for that is all that breaks and heals links."""
+    with standing(tmp_path_factory.mktemp("lab"), "hand", 180) as lab:
+        lab.play("up", "-e", "local_lab_wan=true")
+        hosts = ["routers:clients:impairment_points", "--playbook-dir", "playbooks"]
+        role = ["-m", "ansible.builtin.include_role", "-a", "name=agent"]
+        done = run([BIN / "ansible", *hosts, *lab.variables, *role])
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+        yield lab
 
 
 @pytest.fixture
-def impaired(lab: Lab, known: list[str], request: pytest.FixtureRequest) -> Iterator[Impairment]:
+def impaired(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Impairment]:
     """One that is at work; healed afterwards."""
     wanted = ["--hosts", "client1", "--for", f"{getattr(request, 'param', FOR_S)}s"]
-    done = run(lab.screamlab("impair", "transatlantic", *wanted, *known))
+    done = run(lab.screamlab("impair", "transatlantic", *wanted, *PROVISIONED))
     assert done.returncode == 0, done.stdout + done.stderr
-    known[:] = PROVISIONED
     assert "heals by itself" in " ".join(done.stdout.split())
     try:
         (run_id,) = set(re.findall(r"\d{8}-\d{6}-impair-transatlantic", done.stdout))

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
 def test_a_link_is_broken_as_asked_and_shown_clean_afterwards(lab: Lab) -> None:
     # The host that breaks links may be new.
-    options = ["--set", "phases.replay.seconds=15", "-e", "screamlab_provision=true"]
-    record = read_record(lab.passed("replay", "replay", *options))
+    short = ["--set", "phases.baseline.seconds=6", "--set", "phases.replay.seconds=15"]
+    record = read_record(lab.passed("replay", "replay", *short, "-e", "screamlab_provision=true"))
     assert record["impaired"]
     assert set(map(tuple, record["clean"].values())) == {()}

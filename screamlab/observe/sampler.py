@@ -93,6 +93,7 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
                 continue
             sampler.sample(late_s)
             tick += 1
+        context.sleep_until(context.to_s)
     finally:
         sampler.close()
         context.spool.event("sampler.end", "sampler", samples=sampler.samples, missed=missed)

@@ -83,7 +83,7 @@ class Lab:
 
 @contextmanager
 def standing(folder: Path, name: str, subnet: int) -> Iterator[Lab]:
-    """A router and two clients, beside any other lab; nobody has brought them up. Gone afterwards."""
+    """A router and two clients not brought up yet, beside any other lab; gone afterwards."""
     if os.geteuid() != 0:
         pytest.skip("hosts in namespaces need root")
     inventory = folder / "inventory"

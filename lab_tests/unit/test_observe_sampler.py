@@ -172,6 +172,7 @@ def test_a_sample_at_every_tick_of_the_plans_clock(
 ) -> None:
     spec = {"processes": [{"name": "puppet", "pid": puppet.pid}], "interval_s": 0.1}
     run(spec, context)
+    assert context.now_s() >= context.to_s, "an agent is told that what ends earlier has failed"
     series = [line for line in written(tmp_path, "series") if line["subject"] == "process/puppet"]
     ticks = [line["t"] - context.zero for line in series]
     gaps = [e["missed"] for e in written(tmp_path, "events") if e["kind"] == "sampler.gap"]

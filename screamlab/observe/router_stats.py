@@ -44,6 +44,7 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
             _poll(client, freshness, outages, hang, context)
             at_s += interval_s
             at_s += max(0.0, (context.now_s() - at_s) // interval_s + 1) * interval_s
+        context.sleep_until(context.to_s)
     outages.close()
     hang.close()
 

@@ -62,6 +62,7 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
                 context.spool.event("registrar.error", "sip/registrar", error=str(error))
         at_s += interval_s
         at_s += max(0.0, (context.now_s() - at_s) // interval_s + 1) * interval_s
+    context.sleep_until(context.to_s)
 
 
 def statistics(path: str = SOCKET) -> dict[str, float]:

@@ -3,9 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 SCREAMLAB := $(BIN)/screamlab
 LINTED := screamlab library filter_plugins lab_tests
-BY_FILE := --dist loadfile --no-loadscope-reorder --numprocesses
+SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help lab test test-light test-unit venv machine lint ruff mypy yamllint ansible-lint bench down clean
+.PHONY: help lab test venv machine lint ruff mypy yamllint ansible-lint bench down clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -14,16 +14,9 @@ lab: venv ## run tc-stress-001 (quick) on the local lab and judge it; KEEP=1 lea
 	@$(SCREAMLAB) run tc-stress-001 --scale quick $(if $(KEEP),,--down)
 
 test: machine ## unit, module, playbook and end-to-end tests, the real router included
-	@$(BIN)/pytest -m "e2e and not quiet and not light" $(BY_FILE) 3 $(PYTEST_ARGS)
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync --keep-going test-light test-unit
+	@$(BIN)/pytest -m "not quiet and not light" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
+	@$(BIN)/pytest -m light $(SIDE_BY_SIDE) $(PYTEST_ARGS)
 	@$(BIN)/pytest -m quiet $(PYTEST_ARGS)
-
-test-light:
-	@$(BIN)/pytest -m light $(BY_FILE) 3 $(PYTEST_ARGS)
-
-# On what those beside them leave of the processors.
-test-unit:
-	@chrt --idle 0 $(BIN)/pytest -m "not e2e" $(BY_FILE) 2 $(PYTEST_ARGS)
 
 venv: .venv/installed ## the virtual environment .venv, with screamlab editable in it
 

@@ -14,10 +14,11 @@ import psutil
 import pytest
 
 from screamlab.agent import processors, rejoin, unit
+from screamlab.agent.context import WorkerContext
 from screamlab.agent.workers import end_held_back, run_worker
 from screamlab.errors import InfraError
 from screamlab.evidence.follow import follow
-from screamlab.evidence.spool import read_lines
+from screamlab.evidence.spool import Spool, read_lines
 from screamlab.scenario.plan import Phase, Plan, Worker, read_plan
 
 
@@ -110,6 +111,30 @@ def test_a_worker_asked_to_end_before_it_can_heed_it_ends(tmp_path: Path) -> Non
         signal.signal(signal.SIGTERM, before)
     process.join(20)
     assert process.exitcode == 0
+
+
+class Unhurried(WorkerContext):
+    """One whose clock goes on by what it sleeps, and by what a test says."""
+
+    passed_s = 0.0
+
+    def now_s(self) -> float:
+        return self.passed_s
+
+    def sleep_until(self, at_s: float) -> bool:
+        self.passed_s = max(self.passed_s, at_s)
+        return True
+
+
+def test_what_comes_back_every_so_often_leaves_out_what_is_over_and_lasts(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, writer="w", host="h")
+    context = Unhurried("w", "h", 0.0, 1.0, 10.0, spool, tmp_path)
+    begins = []
+    for _ in context.every(2.0):
+        begins.append(context.now_s())
+        context.passed_s += 3.0 if begins == [1.0] else 0.5
+    assert begins == [1.0, 5.0, 7.0, 9.0]
+    assert context.now_s() == 10.0
 
 
 def test_a_full_disk_is_refused_with_the_numbers(tmp_path: Path) -> None:

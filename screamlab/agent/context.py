@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,3 +36,15 @@ class WorkerContext:
     def sleep_until(self, at_s: float) -> bool:
         """Wait until `at_s` on the plan's clock; False when told to stop before that."""
         return not self.stopping.wait(max(0.0, at_s - self.now_s()))
+
+    def every(self, interval_s: float) -> Iterator[None]:
+        """Come back at every multiple of `interval_s` in the window, and last until its end.
+
+        Moments that are over by then are left out.
+        """
+        at_s = self.from_s
+        while at_s < self.to_s and self.sleep_until(at_s):
+            yield
+            at_s += interval_s
+            at_s += max(0.0, (self.now_s() - at_s) // interval_s + 1) * interval_s
+        self.sleep_until(self.to_s)

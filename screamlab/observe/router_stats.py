@@ -37,14 +37,10 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
     slowdown = float(spec.get("slowdown", 1.0))
     freshness = Freshness(_STANDSTILL_S * slowdown)
     hang = HangWatch(context, SystemdService(spec["unit"]).pid, after_s=HANG_S * slowdown)
-    at_s = context.from_s
     timeout_s = min(float(spec.get("timeout_s", 5.0)) * slowdown, _LONGEST_POLL_S)
     with RouterClient(spec["url"], timeout_s=timeout_s) as client:
-        while at_s < context.to_s and context.sleep_until(at_s):
+        for _ in context.every(interval_s):
             _poll(client, freshness, outages, hang, context)
-            at_s += interval_s
-            at_s += max(0.0, (context.now_s() - at_s) // interval_s + 1) * interval_s
-        context.sleep_until(context.to_s)
     outages.close()
     hang.close()
 

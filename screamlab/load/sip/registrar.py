@@ -48,8 +48,7 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
     path = str(spec.get("socket", SOCKET))
     interval_s = float(spec.get("interval_s", 1.0))
     silent_since: float | None = None
-    at_s = context.from_s
-    while at_s < context.to_s and context.sleep_until(at_s):
+    for _ in context.every(interval_s):
         try:
             context.spool.series("sip/registrar", statistics(path))
             if silent_since is not None:
@@ -60,9 +59,6 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
             if silent_since is None:
                 silent_since = time.monotonic()
                 context.spool.event("registrar.error", "sip/registrar", error=str(error))
-        at_s += interval_s
-        at_s += max(0.0, (context.now_s() - at_s) // interval_s + 1) * interval_s
-    context.sleep_until(context.to_s)
 
 
 def statistics(path: str = SOCKET) -> dict[str, float]:

@@ -46,10 +46,11 @@ class Lab:
         """Run one of the project's playbooks on this lab to its end."""
         return run([BIN / "ansible-playbook", f"playbooks/{name}.yml", *self.variables, *options])
 
-    def play(self, name: str, *options: str) -> None:
-        """Run one of the project's playbooks on this lab, and see it succeed."""
+    def play(self, name: str, *options: str) -> str:
+        """What one of the project's playbooks prints that succeeds on this lab."""
         done = self.playbook(name, *options)
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+        return done.stdout
 
     def screamlab(self, *arguments: str) -> list[str]:
         """The command line of ``screamlab`` for this lab."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import signal
+import socket
 import subprocess
 from pathlib import Path
 
+import psutil
 import pytest
-from labs import BIN, Lab, orphan, run, verdict_of
+from labs import BIN, INTERRUPTED, Lab, orphan, run, verdict_of
 
 from screamlab import paths
 from screamlab.evidence.bundle import Bundle
@@ -20,11 +24,10 @@ pytestmark = pytest.mark.e2e
 
 def test_a_second_provisioning_changes_nothing(lab: Lab) -> None:
     for step in ("up", "provision"):
-        done = lab.playbook(step)
-        assert done.returncode == 0, done.stdout[-3000:]
-        changed = re.findall(r"changed=(\d+)", done.stdout)
+        said = lab.play(step)
+        changed = re.findall(r"changed=(\d+)", said)
         assert changed
-        assert set(changed) == {"0"}, done.stdout[-6000:]
+        assert set(changed) == {"0"}, said[-6000:]
 
 
 def test_a_host_that_reboots_rejoins_and_the_hole_is_told(lab: Lab) -> None:
@@ -64,8 +67,7 @@ def test_hosts_that_somebody_has_are_refused_and_their_holder_is_told(lab: Lab) 
     finally:
         assert lock("free").returncode == 0
     # What that playbook had taken before it was refused holds nobody up: its process is gone.
-    taken = lab.playbook("lock")
-    assert taken.returncode == 0, taken.stdout[-3000:]
+    lab.play("lock")
 
 
 def test_a_router_version_that_does_not_exist_is_one_sentence(lab: Lab) -> None:
@@ -78,17 +80,13 @@ def test_a_router_version_that_does_not_exist_is_one_sentence(lab: Lab) -> None:
 
 
 def test_a_host_that_is_down_is_named(tmp_path: Path) -> None:
-    hosts = {
-        "all": {
-            "vars": {"ansible_user": "root", "ansible_ssh_common_args": "-o ConnectTimeout=2"},
-            "children": {
-                "routers": {"hosts": {"r1": absent(1)}},
-                "clients": {"hosts": {"c1": absent(2)}},
-            },
-        }
-    }
-    inventory = tmp_path / "hosts.json"
-    inventory.write_text(json.dumps(hosts))
+    inventory = two_hosts(
+        tmp_path,
+        "127.9.9.1",
+        1,
+        ansible_user="root",
+        ansible_ssh_common_args="-o ConnectTimeout=2",
+    )
     run_id = f"down-{os.getpid()}"
     done = run([*Lab("", 0).screamlab("run", "tc-stress-001")[:3], "--inventory", inventory,
                 "--run-id", run_id])  # fmt: skip
@@ -96,6 +94,36 @@ def test_a_host_that_is_down_is_named(tmp_path: Path) -> None:
     assert re.search(r"(r1|c1): the host is down", done.stdout.splitlines()[-1])
 
 
-def absent(number: int) -> dict[str, object]:
-    data = {"device": "d0", "address": f"127.9.9.{number}/24", "pool": f"127.9.{number}.0/24"}
-    return {"ansible_host": f"127.9.9.{number}", "ansible_port": 1, "screamlab_data": data}
+def test_a_run_that_is_interrupted_ends_with_all_its_processes(tmp_path: Path) -> None:
+    run_id = f"interrupted-{os.getpid()}"
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        inventory = two_hosts(tmp_path, *mute.getsockname())
+        command = [BIN / "screamlab", "run", "null-path", "--run-id", run_id]
+        controller = subprocess.Popen(
+            [*command, "--inventory", inventory], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            asked, _ = mute.accept()
+            controller.send_signal(signal.SIGINT)
+            said = controller.communicate(timeout=60)[1]
+            asked.close()
+        finally:
+            controller.kill()
+            shutil.rmtree(paths.RUNS / run_id, ignore_errors=True)
+            (paths.RUNS / f".{run_id}.log").unlink(missing_ok=True)
+    assert (controller.returncode, b"interrupted" in said) == (INTERRUPTED, True)
+    commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
+    assert not [command for command in commands if str(inventory) in command]
+
+
+def two_hosts(folder: Path, address: str, port: int, **variables: str) -> Path:
+    """An inventory of a router and a client that SSH would find at one address and port."""
+
+    def host(number: int) -> dict[str, object]:
+        data = {"device": "d0", "address": f"127.9.9.{number}/24", "pool": f"127.9.{number}.0/24"}
+        return {"ansible_host": address, "ansible_port": port, "screamlab_data": data}
+
+    groups = {"routers": {"hosts": {"r1": host(1)}}, "clients": {"hosts": {"c1": host(2)}}}
+    inventory = folder / "hosts.json"
+    inventory.write_text(json.dumps({"all": {"vars": variables, "children": groups}}))
+    return inventory

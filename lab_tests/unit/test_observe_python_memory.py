@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -19,6 +20,11 @@ from screamlab.router.service import SystemdService
 Run = Callable[..., list[dict[str, Any]]]
 
 
+def answered(events: Path) -> bool:
+    """Whether what was asked for has come, or will not."""
+    return any(event["kind"] != "memory.asked" for event in read_lines(events).records)
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     def carry_out(pid: int | None, snapshots: Path, to_s: float = 20.0) -> list[dict[str, Any]]:
@@ -26,9 +32,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         spool = Spool(tmp_path / "spool", writer="w", host="h")
         context = WorkerContext("w", "h", time.time(), 0.0, to_s, spool, tmp_path)
         spec = {"unit": "x.service", "snapshots": str(snapshots), "at_s": [0.0, 0.3]}
-        python_memory.run(spec, context)
+        worker = Thread(target=python_memory.run, args=(spec, context))
+        worker.start()
+        events = tmp_path / "spool" / "events-w.jsonl"
+        while worker.is_alive() and not answered(events):
+            time.sleep(0.05)
+        lasts = worker.is_alive() or context.now_s() >= to_s
+        context.stopping.set()
+        worker.join()
         spool.close()
-        return read_lines(tmp_path / "spool" / "events-w.jsonl").records
+        assert lasts
+        return read_lines(events).records
 
     return carry_out
 

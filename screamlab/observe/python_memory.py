@@ -22,10 +22,15 @@ def run(spec: dict[str, Any], context: WorkerContext) -> None:
     Events on ``python``: ``memory.asked`` with the process, and after the last, ``memory.told``
     with the seconds it took, or ``memory.missing`` with the reason.
     """
-    service = SystemdService(spec["unit"])
-    snapshots = Path(spec["snapshots"])
-    for at_s in spec["at_s"]:
-        if not context.sleep_until(at_s):
+    _ask(SystemdService(spec["unit"]), Path(spec["snapshots"]), spec["at_s"], context)
+    context.sleep_until(context.to_s)
+
+
+def _ask(
+    service: SystemdService, snapshots: Path, at_s: list[float], context: WorkerContext
+) -> None:
+    for moment_s in at_s:
+        if not context.sleep_until(moment_s):
             return
         try:
             pid = service.pid()

@@ -53,6 +53,14 @@ options:
         type: str
         choices: [container, uml]
         default: container
+      realtime:
+        description:
+          - The part of each processor's time that its real-time processes may take, where the
+            kernel gives that out by control group (CONFIG_RT_GROUP_SCHED).
+          - All hosts of all labs on a machine have 0.95 together; one that finds too little left
+            gets none.
+        type: float
+        default: 0.0
   user:
     description: The unprivileged user with sudo rights as which the controller logs in.
     type: str
@@ -121,6 +129,7 @@ def argument_spec() -> dict:
     """The module's options."""
     host: dict = {key: {"type": "str", "required": True} for key in ("name", "management", "data")}
     host["kind"] = {"type": "str", "choices": ["container", "uml"], "default": "container"}
+    host["realtime"] = {"type": "float", "default": 0.0}
     return {
         "name": {"type": "str", "required": True},
         "subnet": {"type": "int", "required": True},

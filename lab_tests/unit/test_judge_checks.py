@@ -238,6 +238,10 @@ LAB_FAULTS: dict[str, tuple[Plant, set[str], str]] = {
         lambda run: run.change("sender/rtp-in-01", "pacing_p99_ms", lambda t, v: 9),
         {"lab.pacing"}, "9.00 ms",
     ),
+    "processor taken": (
+        lambda run: run.change("processor/1", "wakeup_late_max_ms", lambda t, v: 40.0),
+        {"lab.wakeups"}, "later than 10 ms in 112 of 112 s, first at",
+    ),
     "null path drops": (_null_dropout, {"lab.null_path"}, "dropouts a minute"),
     "null path silent": (
         lambda run: run.change(NULL, "heard", during(5, 7, 0)),
@@ -371,6 +375,29 @@ def test_a_dropout_while_the_machine_was_taken_away_is_not_charged(run: CanaryRu
     result = result_of(run, "audio.dropouts", RTP)
     assert result.status == "pass"
     assert f"30 % of {ROUTER} was stolen" in result.reason
+
+
+def test_a_dropout_while_a_processor_was_taken_away_is_not_charged(run: CanaryRun) -> None:
+    _dropout(run)
+    run.change("processor/0", "wakeup_late_max_ms", during(HOLD_AT - 1, HOLD_AT + 1, 40.0))
+    result = result_of(run, "audio.dropouts", RTP)
+    assert result.status == "pass"
+    assert f"processor/0 of {ROUTER} was not there for 40 ms" in result.reason
+
+
+def test_a_router_that_takes_its_processors_itself_is_charged(run: CanaryRun) -> None:
+    _dropout(run)
+    run.change("processor/0", "wakeup_late_max_ms", lambda t, v: 40.0)
+    run.change("process/router", "cpu_percent", lambda t, v: 95.0)
+    assert result_of(run, "lab.wakeups", "processor/0").status == "pass"
+    assert result_of(run, "audio.dropouts", RTP).status == "fail"
+
+
+def test_where_no_real_time_thread_can_be_had_nothing_is_known(run: CanaryRun) -> None:
+    run.cut("processor/*", "*", lambda t: False)
+    run.event(1.0, ROUTER, "processor.refused", "processor/0", error="Operation not permitted")
+    result = result_of(run, "lab.wakeups", "processors")
+    assert (result.status, "Operation not permitted" in result.reason) == ("unknown", True)
 
 
 def test_a_dropout_at_another_time_is_charged_all_the_same(run: CanaryRun) -> None:

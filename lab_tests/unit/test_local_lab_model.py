@@ -61,6 +61,7 @@ def test_the_longest_names_fit_an_interface() -> None:
         ({"hosts": [{**HOST, "data": "198.19.4.11/24"}]}, "not in the lab's 198.19.3.0/24"),
         ({"hosts": [{**HOST, "data": "198.19.3.1/24"}]}, "belongs to the lab itself"),
         ({"hosts": [{**HOST, "management": "somewhere"}]}, "management address 'somewhere'"),
+        ({"hosts": [{**HOST, "realtime": 0.96}]}, "0.95 together, and not 0.96"),
     ],
 )
 def test_what_cannot_be_is_refused(change: dict[str, Any], named: str) -> None:

@@ -46,6 +46,7 @@ KINDS = {
     "impairment": "screamlab.impair.worker:run",
     "fault": "screamlab.inject.worker:run",
     "capture": "screamlab.observe.capture:run",
+    "wakeups": "screamlab.observe.wakeups:run",
     "router_stats": "screamlab.observe.router_stats:run",
     "metrics": "screamlab.observe.metrics:run",
     "python_memory": "screamlab.observe.python_memory:run",

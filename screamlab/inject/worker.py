@@ -14,6 +14,7 @@ from screamlab.agent.context import WorkerContext
 from screamlab.impair.condition import Strict
 from screamlab.inject.disk import Disk
 from screamlab.inject.fault import Fault, Place
+from screamlab.inject.hog import Hog
 from screamlab.inject.link import Residue, Tamper
 from screamlab.inject.packets import Drop, Repeat
 from screamlab.inject.preload import Clock, Take
@@ -21,7 +22,7 @@ from screamlab.inject.route import Route
 from screamlab.inject.signals import Signal
 from screamlab.scenario.plan import Plan
 
-_Kinds = Signal | Drop | Repeat | Route | Take | Clock | Tamper | Residue | Disk
+_Kinds = Signal | Drop | Repeat | Route | Take | Clock | Tamper | Residue | Disk | Hog
 AnyFault = Annotated[_Kinds, Field(discriminator="kind")]
 
 KINDS: dict[str, type[Fault]] = {

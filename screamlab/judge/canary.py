@@ -239,6 +239,8 @@ def _fill_router(run: CanaryRun) -> None:
     }  # fmt: skip
     for metric, value in figures.items():
         run.put(ROUTER, "process/router", metric, t, value)
+    for number in (0, 1):
+        run.put(ROUTER, f"processor/{number}", "wakeup_late_max_ms", t, 0.3)
     run.put(ROUTER, "router", "api_ok", t, 1.0)
     told = {"outcome": "ended", "seconds": 8.0, "files": []}
     run.event(run.duration_s + 9, ROUTER, "router.stopped", "router", **told)

@@ -21,15 +21,22 @@ _HOST_NAME = re.compile(r"[a-z][a-z0-9]{0,7}")
 Kind = Literal["container", "uml"]
 MIDDLE = "wan"
 
+REALTIME = 0.95
+"""What the kernel leaves to real-time processes of each processor's time (sched_rt_runtime_us)."""
+
 
 @dataclass(frozen=True)
 class Host:
-    """One virtual host; both addresses are written as ``address/prefix length``."""
+    """One virtual host; both addresses are written as ``address/prefix length``.
+
+    `realtime` is the part of each processor's time that its real-time processes may take.
+    """
 
     name: str
     management: str
     data: str
     kind: Kind = "container"
+    realtime: float = 0.0
 
     @property
     def address(self) -> str:
@@ -218,6 +225,9 @@ def parse_lab(asked: Mapping[str, Any]) -> Lab:
         _check_address(host.name, "management", host.management, lab.management)
         gateway = lab.data[1] if host.name == MIDDLE else None
         _check_address(host.name, "data", host.data, lab.data, gateway)
+    realtime = sum(host.realtime for host in lab.hosts)
+    if realtime > REALTIME or any(host.realtime < 0 for host in lab.hosts):
+        raise BadInput(f"realtime: hosts have {REALTIME:g} together, and not {realtime:g}")
     for plane in ("management", "data"):
         addresses = [getattr(host, plane) for host in lab.hosts]
         if twice := {address for address in addresses if addresses.count(address) > 1}:

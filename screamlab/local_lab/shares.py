@@ -7,20 +7,11 @@ router takes nothing from its clients. The host that carries everybody's packets
 from __future__ import annotations
 
 from screamlab.local_lab import cgroup
-from screamlab.local_lab.model import HostSpec, Kind, Lab
+from screamlab.local_lab.model import HostSpec, Kind
 
 # On the scale of cgroup v2, where 100 is the usual: what else the machine does is the
 # controller's work, which can wait a little, and must not stand still for a busy host.
 WEIGHT: dict[Kind, int] = {"container": 200, "uml": 1000}
-
-# Of the 0.95 that the kernel leaves to real-time processes; senders are some, and need little.
-_REALTIME = 0.9
-_REALTIME_MOST = 0.18
-
-
-def realtime(lab: Lab) -> float:
-    """The part of each processor's time that real-time processes of one host may take."""
-    return min(_REALTIME_MOST, _REALTIME / max(1, len(lab.ends)))
 
 
 def give(spec: HostSpec) -> None:
@@ -28,4 +19,4 @@ def give(spec: HostSpec) -> None:
     group = cgroup.named(spec.place.cgroup)
     group.create()
     group.weigh(WEIGHT[spec.host.kind])
-    group.allow_realtime(realtime(spec.lab))
+    group.allow_realtime(spec.host.realtime)

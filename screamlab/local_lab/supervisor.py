@@ -16,7 +16,7 @@ from pathlib import Path
 from types import FrameType
 
 from screamlab.errors import ScreamlabError
-from screamlab.local_lab import cgroup, container, disk, files, network, seen, shares, uml
+from screamlab.local_lab import cgroup, container, disk, files, network, seen, uml
 from screamlab.local_lab.data_plane import plugs
 from screamlab.local_lab.machine import Boot
 from screamlab.local_lab.model import HostSpec, Kind
@@ -65,7 +65,7 @@ class Supervisor:
 
     def _make_group(self) -> None:
         self.group.create()
-        self.group.allow_realtime(shares.realtime(self.spec.lab))
+        self.group.allow_realtime(self.spec.host.realtime)
 
     def _files(self) -> list[files.File]:
         spec = self.spec

@@ -57,6 +57,7 @@ def observers(
     if is_router:
         url = {"url": router_url(host), "unit": ROUTER_UNIT, **interval}
         observers.append(Worker(name="router-stats", kind="router_stats", spec=url, **asked))
+        observers.append(Worker(name="wakeups", kind="wakeups", spec=interval, **asked))
     if host.metrics:
         shown = {"run_id": run_id, "phases": [phase.model_dump() for phase in phases]}
         spec = {**host.metrics.model_dump(), **shown}

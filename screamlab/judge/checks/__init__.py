@@ -16,6 +16,7 @@ from screamlab.judge.checks import (
     recovery,
     router,
     valgrind,
+    wakeups,
     wire,
 )
 from screamlab.judge.registry import (
@@ -47,5 +48,6 @@ __all__ = [
     "validate_check",
     "validate_checks",
     "valgrind",
+    "wakeups",
     "wire",
 ]

@@ -385,6 +385,13 @@ def test_a_dropout_while_a_processor_was_taken_away_is_not_charged(run: CanaryRu
     assert f"processor/0 of {ROUTER} was not there for 40 ms" in result.reason
 
 
+def test_packets_left_out_while_a_processor_was_taken_away_are_not_charged(run: CanaryRun) -> None:
+    run.change("receiver/rtp-out-01", "lost", step(HOLD_AT, 9))
+    assert result_of(run, "net.loss", "receiver/rtp-out-01").status == "fail"
+    run.change("processor/0", "wakeup_late_max_ms", during(HOLD_AT - 1, HOLD_AT + 1, 40.0))
+    assert result_of(run, "net.loss", "receiver/rtp-out-01").status == "pass"
+
+
 def test_a_router_that_takes_its_processors_itself_is_charged(run: CanaryRun) -> None:
     _dropout(run)
     run.change("processor/0", "wakeup_late_max_ms", lambda t, v: 40.0)

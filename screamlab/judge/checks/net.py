@@ -43,7 +43,9 @@ def loss(run: Run, params: Loss) -> list[CheckResult]:
         up = Window(receiver.stream.from_s, receiver.stream.to_s)
         hold = intersect(run.phase("hold"), (up,))
         evaluate = partial(_loss, run, params, grade, receiver)
-        results.append(charged(run.faults, frozenset({receiver.host}), hold, evaluate))
+        # What the senders' hosts do is not lost between router and receiver.
+        hosts = frozenset(filter(None, (run.router_host, receiver.host)))
+        results.append(charged(run.faults, hosts, hold, evaluate))
     return results or [grade.unknown("receivers", "no receiver counts RTP sequence numbers")]
 
 

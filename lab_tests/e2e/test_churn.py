@@ -15,7 +15,8 @@ from screamlab.scenario.plan import read_plan
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
-SHORT = ["--set", "phases.quiet.seconds=10", "--set", "phases.quiet-again.seconds=10"]
+LENGTHS_S = {"quiet": 10, "churn": 30, "quiet-again": 10}
+SHORT = [f"--set=phases.{name}.seconds={length}" for name, length in LENGTHS_S.items()]
 KINDS = {"register": "sip", "streams": "rtp", "listeners": "webrtc", "routes": "config"}
 
 

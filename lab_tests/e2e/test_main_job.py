@@ -15,11 +15,13 @@ from screamlab.run.record import read_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
+SHORT = ["--set", "phases.hold.seconds=20"]
+
 
 @pytest.fixture(scope="module")
 def judged(lab: Lab) -> Path:
     """The folder of one quick tc-stress-001 that ended PASS."""
-    return lab.passed("tc-stress-001", "main")
+    return lab.passed("tc-stress-001", "main", *SHORT)
 
 
 def test_every_stream_is_heard_through_the_router(judged: Path) -> None:

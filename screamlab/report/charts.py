@@ -123,6 +123,8 @@ _SPECS: tuple[Spec, ...] = (
      _family("impair", "drops", per_second=True)),
     ("pacing", "Pacing error of the senders", "p99 of each second, worst of each step.", "ms",
      "worst", _family("sender", "pacing_p99_ms")),
+    ("wakeups", "Real-time threads on the router's host", "How late each processor ran the lab's own.",
+     "ms", "worst", _family("processor", "wakeup_late_max_ms")),
     ("hosts", "Processor of the hosts", "All processors of a host are 100 %.", "%", "mean",
      _family("host", "cpu_percent")),
 )  # fmt: skip
@@ -231,7 +233,7 @@ class _Draw:
 # Events a reader looks for; those of every single stream's ordinary life are left out.
 _TOLD = (
     "audio.", "sender.overrun", "receiver.overrun", "sampler.gap", "worker.failed", "process.",
-    "core.", "agent.", "router.", "net.", "stream.heard", "impair.",
+    "processor.", "core.", "agent.", "router.", "net.", "stream.heard", "impair.",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""A fault that is planted into a run of the real router over a broken link is seen, and no other."""
+"""A fault planted into a run of the real router over a broken link is seen, and no other."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAME = "impairment-not-as-asked"
 
 
 def test_a_link_that_is_not_broken_as_asked_is_seen_and_is_clean_afterwards(lab: Lab) -> None:
-    # The host that breaks links may be new: hosts are provisioned. A machine that stalls is seen too.
+    # The host that breaks links may be new: hosts are provisioned. A machine may stall meanwhile.
     for _ in range(ATTEMPTS):
         done = run(lab.screamlab("canary", NAME))
         if done.returncode == 0:

@@ -123,7 +123,7 @@ _SPECS: tuple[Spec, ...] = (
      _family("impair", "drops", per_second=True)),
     ("pacing", "Pacing error of the senders", "p99 of each second, worst of each step.", "ms",
      "worst", _family("sender", "pacing_p99_ms")),
-    ("wakeups", "Real-time threads on the router's host", "How late each processor ran the lab's own.",
+    ("wakeups", "Real-time threads on the router's host", "How late each processor ran them.",
      "ms", "worst", _family("processor", "wakeup_late_max_ms")),
     ("hosts", "Processor of the hosts", "All processors of a host are 100 %.", "%", "mean",
      _family("host", "cpu_percent")),

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="real-time threads nee
 
 BUSY_MS = 120
 HOG = {
-    "kind": "hog", "busy_ms": BUSY_MS, "every_ms": 1000,
+    "kind": "hog", "busy_ms": BUSY_MS, "every_ms": 300,
     "name": "h", "phase": "hold", "at_seconds": 0, "for_seconds": 1,
 }  # fmt: skip
 PLACE = Place(agent="a.service", device="data0", router="https://198.19.0.10:8443")
@@ -59,7 +59,7 @@ def test_a_processor_that_is_taken_away_is_seen(tmp_path: Path) -> None:
     taken = f"processor/{min(os.sched_getaffinity(0))}"
     late = [event["late_ms"] for event in events if event["subject"] == taken]
     assert {event["kind"] for event in events} == {"processor.late"}
-    assert max(late) == pytest.approx(BUSY_MS, abs=wakeups.TICK_S * 1e3 + 10)
+    assert BUSY_MS - 1e3 * wakeups.TICK_S - 10 <= max(late) < 3 * BUSY_MS
 
 
 def test_where_there_is_to_be_no_such_thread_it_is_told(

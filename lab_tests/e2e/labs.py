@@ -60,23 +60,28 @@ class Lab:
         """The command line of a run on hosts that are provisioned already."""
         return self.screamlab("run", scenario, "--run-id", run_id, *PROVISIONED, *options)
 
-    def passed(self, scenario: str, run_id: str, *options: str) -> Path:
+    def passed(self, scenario: str, run_id: str, *options: str, interrupted: bool = False) -> Path:
         """The folder of a run of `scenario` at its quick scale that ended PASS."""
-        folder, done = self.judged(scenario, run_id, *options)
+        folder, done = self.judged(scenario, run_id, *options, interrupted=interrupted)
         assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
         assert done.stdout.splitlines()[-1].startswith("PASS")
         return folder
 
     def judged(
-        self, scenario: str, run_id: str, *options: str
+        self, scenario: str, run_id: str, *options: str, interrupted: bool = False
     ) -> tuple[Path, subprocess.CompletedProcess[str]]:
         """The folder of a run of `scenario` at its quick scale, and the command that ran it.
 
-        INVALID means that the machine stalled and the lab cannot tell; it is asked again then.
+        INVALID means that the machine stalled and the lab cannot tell; it is asked again then. One
+        that is `interrupted` goes on without its controller, and is taken up again.
         """
         for attempt in range(ATTEMPTS):
             name = f"{self.name}-{run_id}-{attempt}"
-            done = run(self.runs(scenario, name, *options))
+            command = self.runs(scenario, name, *options)
+            if interrupted:
+                folder = orphan(self, name, scenario, *options, by=signal.SIGINT)
+                command = self.screamlab("attach", str(folder))
+            done = run(command)
             if done.returncode != INVALID:
                 break
         return paths.RUNS / name, done

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import pytest
-from labs import ATTEMPTS, INVALID, Lab, orphan, run, verdict_of
+from labs import Lab, verdict_of
 
 from screamlab.evidence.bundle import Bundle
 from screamlab.scenario.clients import KINDS
@@ -21,15 +20,7 @@ ELSEWHERE = {"native", "gstreamer", "sipp", "aiortc", "chromium"}
 @pytest.fixture(scope="module")
 def judged(lab: Lab) -> Path:
     """The folder of one run of each-client that outlived its controller, and ended PASS."""
-    for attempt in range(ATTEMPTS):
-        name = f"{lab.name}-each-{attempt}"
-        folder = orphan(lab, name, "each-client", by=signal.SIGINT)
-        attached = run(lab.screamlab("attach", str(folder)))
-        if attached.returncode != INVALID:
-            break
-    assert attached.returncode == 0, attached.stdout[-4000:] + attached.stderr[-2000:]
-    assert attached.stdout.splitlines()[-1].startswith("PASS")
-    return folder
+    return lab.passed("each-client", "each", interrupted=True)
 
 
 def test_every_kind_of_client_that_is_not_in_the_main_job_took_part(judged: Path) -> None:

@@ -1,4 +1,4 @@
-"""Holds a host's processors awake while a run goes on, where its inventory asks for it.
+"""A host's processors: held awake while a run goes on, and taken by one thread before all others.
 
 An idle processor sleeps, the deeper the longer it is idle. A hypervisor that is busy wakes a
 virtual one late, by many milliseconds: an audio router then does, as any program there would, what
@@ -7,6 +7,7 @@ the machine makes it do, and not what it does itself.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,3 +36,13 @@ def held(wakeup_latency_us: int | None, device: Path = DEVICE) -> Iterator[None]
         raise InfraError(f"{device}: {error.strerror}; processors are not held awake") from error
     with request:
         yield
+
+
+def take(number: int) -> None:
+    """Bind the calling thread to a processor, before all else there (sched(7)).
+
+    That is SCHED_FIFO at the highest priority. `OSError` where the kernel refuses it.
+    """
+    highest = os.sched_param(os.sched_get_priority_max(os.SCHED_FIFO))
+    os.sched_setaffinity(0, {number})
+    os.sched_setscheduler(0, os.SCHED_FIFO, highest)

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from screamlab.agent import processors
 from screamlab.agent.context import WorkerContext
 from screamlab.inject.fault import Fault, Place
 
@@ -24,9 +25,7 @@ class Hog(Fault):
 
     def plant(self, place: Place, context: WorkerContext) -> None:
         """See `Fault.plant`."""
-        highest = os.sched_param(os.sched_get_priority_max(os.SCHED_FIFO))
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        os.sched_setscheduler(0, os.SCHED_FIFO, highest)
+        processors.take(min(os.sched_getaffinity(0)))
         try:
             self._take_turns(context)
         finally:

@@ -19,6 +19,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+from screamlab.agent import processors
 from screamlab.agent.context import WorkerContext
 
 TICK_S = 0.02
@@ -28,14 +29,14 @@ LATE_MS = 10.0
 
 def run(spec: dict[str, Any], context: WorkerContext) -> None:
     """Watch all processors for the worker's window."""
-    processors = [Processor(number) for number in sorted(os.sched_getaffinity(0))]
+    watched = [Processor(number) for number in sorted(os.sched_getaffinity(0))]
     over = threading.Event()
-    threads = [threading.Thread(target=each.watch, args=(over,)) for each in processors]
+    threads = [threading.Thread(target=each.watch, args=(over,)) for each in watched]
     for thread in threads:
         thread.start()
     try:
         for _ in context.every(float(spec.get("interval_s", 1.0))):
-            for processor in processors:
+            for processor in watched:
                 processor.tell(context)
     finally:
         over.set()
@@ -53,10 +54,8 @@ class Processor:
 
     def watch(self, over: threading.Event) -> None:
         """Measure in the calling thread until it is over."""
-        highest = os.sched_param(os.sched_get_priority_max(os.SCHED_FIFO))
         try:
-            os.sched_setaffinity(0, {self.number})
-            os.sched_setscheduler(0, os.SCHED_FIFO, highest)
+            processors.take(self.number)
         except OSError as error:
             self.refused = str(error.strerror)
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from screamlab.judge.faults import Fault
@@ -19,6 +20,17 @@ from screamlab.judge.windows import Window, intersect
 AFTER_S = 1.0
 
 
+def second(host: str, at_s: float, reason: str) -> Fault:
+    """The fault of a host in the second that ended at `at_s`."""
+    return Fault(host, Window(at_s - 1.0, at_s + AFTER_S), reason)
+
+
+def router_percent(run: Run, t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What the router had of a processor at these times; 0 where it was not watched."""
+    router = run.series(ROUTER, "cpu_percent", run.router_host)
+    return np.interp(t, router.t, router.value) if len(router) else np.zeros(len(t))
+
+
 class Pacing(Params):
     """p99 pacing error of each second, and the share of seconds that may exceed it."""
 
@@ -33,7 +45,7 @@ def pacing_faults(run: Run, params: Pacing) -> list[Fault]:
         late = samples.value > params.max_p99_ms
         for t, ms in zip(samples.t[late], samples.value[late], strict=True):
             reason = f"{subject} sent {ms:.1f} ms off its time at {run.when(t)}"
-            found.append(Fault(host, Window(t - 1.0, t + AFTER_S), reason))
+            found.append(second(host, t, reason))
     for event in run.events("sender.overrun"):
         late_ms = float(event.fields.get("late_ms") or 0.0)
         reason = f"{event.subject} overran by {late_ms:.1f} ms at {run.when(event.at_s)}"
@@ -115,10 +127,10 @@ def receiver_faults(run: Run, params: ReceiverOverrun) -> list[Fault]:
         for t, lost in zip(growth.t, growth.value, strict=True):
             if lost > 0:
                 reason = f"{host} lost {lost:.0f} datagrams unread at {run.when(t)}"
-                found.append(Fault(host, Window(t - 1.0, t + AFTER_S), reason))
+                found.append(second(host, t, reason))
     for event in run.events("receiver.overrun"):
         reason = f"{event.subject} looked too late at {run.when(event.at_s)}"
-        found.append(Fault(event.host, Window(event.at_s - 1.0, event.at_s + AFTER_S), reason))
+        found.append(second(event.host, event.at_s, reason))
     return found
 
 
@@ -225,10 +237,10 @@ def cpu_faults(run: Run, params: Cpu) -> list[Fault]:
         for t, percent in zip(steal.t, steal.value, strict=True):
             if percent > params.max_steal_percent:
                 reason = f"{percent:.0f} % of {host} was stolen at {run.when(t)}"
-                found.append(Fault(host, Window(t - 1.0, t + AFTER_S), reason))
+                found.append(second(host, t, reason))
         for t, percent in _crowded(run, host, params.max_busy_percent):
             reason = f"{host} was {percent:.0f} % busy, not with the router, at {run.when(t)}"
-            found.append(Fault(host, Window(t - 1.0, t + AFTER_S), reason))
+            found.append(second(host, t, reason))
     return found
 
 
@@ -236,10 +248,9 @@ def _crowded(run: Run, host: str, limit: float) -> list[tuple[float, float]]:
     """Seconds in which a host was busy and the router took less than half of it."""
     busy = run.series("host", "cpu_percent", host)
     count = run.bundle.facts.get(host, {}).get("cpu", {}).get("count") or 1
-    router = run.series(ROUTER, "cpu_percent", run.router_host)
     share = np.zeros(len(busy))
-    if len(router) and run.router_host and run.share_kernel((host, run.router_host)):
-        share = np.interp(busy.t, router.t, router.value) / count
+    if run.router_host and run.share_kernel((host, run.router_host)):
+        share = router_percent(run, busy.t) / count
     crowded = (busy.value > limit) & (share < busy.value / 2)
     return list(zip(busy.t[crowded], busy.value[crowded], strict=True))
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
-from screamlab.judge.checks.lab import AFTER_S
+from screamlab.judge.checks.lab import router_percent, second
 from screamlab.judge.faults import Fault
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.samples import Samples
 from screamlab.judge.view import Run
-from screamlab.judge.watched import ROUTER
-from screamlab.judge.windows import Window
 
 
 class Wakeups(Params):
@@ -33,9 +29,9 @@ def wakeup_faults(run: Run, params: Wakeups) -> list[Fault]:
     found = []
     for (host, subject), samples in sorted(run.family("processor", "wakeup_late_max_ms").items()):
         late = _late(run, params, samples)
-        for t, ms in zip(samples.t[late], samples.value[late], strict=True):
+        for t, ms in zip(late.t, late.value, strict=True):
             reason = f"{subject} of {host} was not there for {ms:.0f} ms at {run.when(t)}"
-            found.append(Fault(host, Window(t - 1.0, t + AFTER_S), reason))
+            found.append(second(host, t, reason))
     return found
 
 
@@ -46,10 +42,10 @@ def wakeups(run: Run, params: Wakeups) -> list[CheckResult]:
     results = []
     for (_, subject), samples in sorted(run.family("processor", "wakeup_late_max_ms").items()):
         late = _late(run, params, samples)
-        share = float(late.mean()) if len(samples) else 0.0
-        at_s = float(samples.t[late][0]) if late.any() else None
+        share = len(late) / max(1, len(samples))
+        at_s = late.first_above(params.max_late_ms)
         first = "" if at_s is None else f", first at {run.when(at_s)}"
-        reason = f"later than {params.max_late_ms:g} ms in {late.sum()} of {len(samples)} s{first}"
+        reason = f"later than {params.max_late_ms:g} ms in {len(late)} of {len(samples)} s{first}"
         results.append(
             grade.at_most(subject, share, params.max_bad_share, "share", len(samples), reason, at_s)
         )
@@ -58,8 +54,7 @@ def wakeups(run: Run, params: Wakeups) -> list[CheckResult]:
     return results or [grade.unknown("processors", told)]
 
 
-def _late(run: Run, params: Wakeups, samples: Samples) -> NDArray[np.bool_]:
-    router = run.series(ROUTER, "cpu_percent", run.router_host)
-    own = np.interp(samples.t, router.t, router.value) if len(router) else np.zeros(len(samples))
-    late: NDArray[np.bool_] = (samples.value > params.max_late_ms) & (own <= params.own_percent)
-    return late
+def _late(run: Run, params: Wakeups, samples: Samples) -> Samples:
+    own = router_percent(run, samples.t)
+    late = (samples.value > params.max_late_ms) & (own <= params.own_percent)
+    return Samples(samples.t[late], samples.value[late])

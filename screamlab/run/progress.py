@@ -45,8 +45,7 @@ class Progress:
             elif subject == "process/router" and values:
                 self.router_cpu = values.get("cpu_percent", self.router_cpu)
                 self.router_rss = values.get("rss_bytes", self.router_rss)
-            elif record.get("kind") == "worker.failed":
-                self.trouble = f"{record.get('host')}: {subject}: {record.get('error')}"
+            self.trouble = _trouble(record) or self.trouble
 
     def facts(self) -> dict[str, str]:
         """What there is to show, label by label."""
@@ -103,6 +102,19 @@ def show(progress: Progress, console: Console) -> None:
             shown, shown_at = changed, time.monotonic()
             console.print("  ".join(f"{label}: {text}" for label, text in facts.items()),
                           markup=False, highlight=False, soft_wrap=True)  # fmt: skip
+
+
+def _trouble(record: Mapping[str, Any]) -> str:
+    """What one who waits for the end of a run wants to know at once."""
+    subject = record.get("subject")
+    match record.get("kind"):
+        case "worker.failed":
+            return f"{record.get('host')}: {subject}: {record.get('error')}"
+        case "router.hang":
+            return f"the router hangs: {record.get('reason')}"
+        case "process.gone" if subject == "process/router":
+            return "the router's process is gone"
+    return ""
 
 
 def _table(progress: Progress) -> Table:

@@ -8,8 +8,7 @@ module: lab_lock
 short_description: Take or give back a host of the lab
 description:
   - Runs on the host with its own Python, before anything of the lab is installed there. The lock
-    is a file below C(/run), so that a reboot, which ends everything that was done to the host,
-    gives it back too.
+    is a file that outlives a reboot, as a run does.
   - A lock is broken by itself where its holder is gone. That is when its time is over, or when
     O(replaces) names it because the controller has seen its process gone; and in both cases only
     while no agent of its run is at work on the host. For as long as one is, it is not given back.
@@ -33,7 +32,7 @@ options:
     description: Token of a holder that is known to be gone.
     type: str
   path:
-    description: The lock; it outlives a reboot, as a run does.
+    description: The lock.
     type: path
     default: /var/lib/screamlab/lab.lock
 author: [screamlab]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -88,14 +89,14 @@ class Lab:
 
 
 @contextmanager
-def standing(folder: Path, name: str, subnet: int) -> Iterator[Lab]:
-    """A router and two clients not brought up yet, beside any other lab; gone afterwards."""
+def standing(folder: Path, name: str, subnet: int, clients: int = 2) -> Iterator[Lab]:
+    """A router and its clients not brought up yet, beside any other lab; gone afterwards."""
     if os.geteuid() != 0:
         pytest.skip("hosts in namespaces need root")
     inventory = folder / "inventory"
     shutil.copytree(paths.CHECKOUT / "inventory" / "local", inventory)
     hosts = inventory / "hosts.yml"
-    hosts.write_text(hosts.read_text().replace("client[1:4]", "client[1:2]"))
+    hosts.write_text(re.sub(r"client\[1:\d\]", f"client[1:{clients}]", hosts.read_text()))
     # A process of xdist's has a lab of its own.
     subnet += int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     lab = Lab(f"{name}{os.getpid()}", subnet, inventory)

@@ -77,15 +77,15 @@ class Lab:
         that is `interrupted` goes on without its controller, and is taken up again.
         """
         for attempt in range(ATTEMPTS):
-            name = f"{self.name}-{run_id}-{attempt}"
-            command = self.runs(scenario, name, *options)
+            folder = paths.RUNS / f"{self.name}-{run_id}-{attempt}"
             if interrupted:
-                folder = orphan(self, name, scenario, *options, by=signal.SIGINT)
-                command = self.screamlab("attach", str(folder))
-            done = run(command)
+                orphan(self, folder.name, scenario, *options, by=signal.SIGINT)
+                done = run(self.screamlab("attach", str(folder)))
+            else:
+                done = run(self.runs(scenario, folder.name, *options))
             if done.returncode != INVALID:
                 break
-        return paths.RUNS / name, done
+        return folder, done
 
 
 @contextmanager

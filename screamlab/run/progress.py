@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from screamlab.judge.watched import ROUTER
+
 PLAIN_EVERY_S = 5.0
 REFRESH_S = 0.25
 
@@ -42,7 +44,7 @@ class Progress:
             if subject.startswith("stream/"):
                 self.streams[subject] = bool(values.get("heard", self.streams.get(subject, False)))
                 self.dropouts[subject] = int(values.get("dropouts", self.dropouts.get(subject, 0)))
-            elif subject == "process/router" and values:
+            elif subject == ROUTER and values:
                 self.router_cpu = values.get("cpu_percent", self.router_cpu)
                 self.router_rss = values.get("rss_bytes", self.router_rss)
             self.trouble = _trouble(record) or self.trouble
@@ -112,7 +114,7 @@ def _trouble(record: Mapping[str, Any]) -> str:
             return f"{record.get('host')}: {subject}: {record.get('error')}"
         case "router.hang":
             return f"the router hangs: {record.get('reason')}"
-        case "process.gone" if subject == "process/router":
+        case "process.gone" if subject == ROUTER:
             return "the router's process is gone"
     return ""
 

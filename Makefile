@@ -15,8 +15,8 @@ lab: venv ## run tc-stress-001 (quick) on the local lab and judge it; KEEP=1 lea
 
 test: machine ## unit, module, playbook and end-to-end tests, the real router included
 	@$(BIN)/pytest -m "not quiet and not light" $(SIDE_BY_SIDE) $(PYTEST_ARGS)
-	@$(BIN)/pytest -m light $(SIDE_BY_SIDE) $(PYTEST_ARGS)
-	@$(BIN)/pytest -m quiet $(PYTEST_ARGS)
+	@$(BIN)/pytest -m light $(SIDE_BY_SIDE) $(PYTEST_ARGS) lab_tests/e2e
+	@$(BIN)/pytest -m quiet $(PYTEST_ARGS) lab_tests/e2e
 
 venv: .venv/installed ## the virtual environment .venv, with screamlab editable in it
 

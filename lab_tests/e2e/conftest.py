@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from labs import Lab, standing
+from labs import WITH_WAN, Lab, standing
 
 from screamlab.agent import processors
 
@@ -19,8 +19,11 @@ def awake() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """A provisioned lab of a router and two clients for the whole session; gone afterwards."""
+    """A provisioned lab of a router and two clients for the whole session; gone afterwards.
+
+    It begins with the host that breaks links; the first run that breaks none takes that down.
+    """
     with standing(tmp_path_factory.mktemp("lab"), "e2e", 190) as lab:
-        lab.play("up")
+        lab.play("up", *WITH_WAN)
         lab.play("provision")
         yield lab

@@ -27,6 +27,8 @@ INTERRUPTED = 130
 ATTEMPTS = 3
 # For hosts on which everything is as it is to be.
 PROVISIONED = ["-e", "screamlab_provision=false"]
+# The host that breaks links, where this machine's kernel cannot.
+WITH_WAN = ["-e", '{"local_lab_wan": "{{ not local_lab_netem }}"}']
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,8 @@ def standing(folder: Path, name: str, subnet: int, clients: int = 2) -> Iterator
     inventory = folder / "inventory"
     shutil.copytree(paths.CHECKOUT / "inventory" / "local", inventory)
     hosts = inventory / "hosts.yml"
-    hosts.write_text(re.sub(r"client\[1:\d\]", f"client[1:{clients}]", hosts.read_text()))
+    fewer = re.sub(rf" +client[{clients + 1}-9]:.*\n", "", hosts.read_text())
+    hosts.write_text(fewer.replace("client[1:2]", f"client[1:{clients}]"))
     # A process of xdist's has a lab of its own.
     subnet += int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     lab = Lab(f"{name}{os.getpid()}", subnet, inventory)

@@ -9,17 +9,27 @@ import shutil
 import signal
 import socket
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from labs import BIN, INTERRUPTED, Lab, orphan, run, verdict_of
+from labs import BIN, INTERRUPTED, Lab, orphan, run, standing, verdict_of
 
 from screamlab import paths
 from screamlab.evidence.bundle import Bundle
 from screamlab.run.record import read_record
 
 pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A provisioned lab of a router and two clients."""
+    with standing(tmp_path_factory.mktemp("lab"), "between", 170) as lab:
+        lab.play("up")
+        lab.play("provision")
+        yield lab
 
 
 def test_a_second_provisioning_changes_nothing(lab: Lab) -> None:

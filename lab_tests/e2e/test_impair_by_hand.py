@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from labs import BIN, PROVISIONED, Lab, run, standing, wait_for
+from labs import BIN, PROVISIONED, WITH_WAN, Lab, run, standing, wait_for
 
 from screamlab import paths
 from screamlab.impair.tc import ROOT
@@ -56,7 +56,7 @@ class Impairment:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A lab with agents and no more, for that is all that breaks and heals links."""
     with standing(tmp_path_factory.mktemp("lab"), "hand", 180, clients=1) as lab:
-        lab.play("up", "-e", "local_lab_wan=true")
+        lab.play("up", *WITH_WAN)
         hosts = ["routers:clients:impairment_points", "--playbook-dir", "playbooks"]
         role = ["-m", "ansible.builtin.include_role", "-a", "name=agent"]
         done = run([BIN / "ansible", *hosts, *lab.variables, *role])

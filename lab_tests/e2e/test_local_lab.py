@@ -20,9 +20,9 @@ pytestmark = pytest.mark.e2e
 
 BIN = Path(sys.executable).parent
 INVENTORY = """\
-routers: {hosts: {router1: }}
-clients: {hosts: {client1: }}
-impairment_points: {hosts: {wan: }}
+routers: {hosts: {router1: {local_lab_number: 10}}}
+clients: {hosts: {client1: {local_lab_number: 11}}}
+impairment_points: {hosts: {wan: {local_lab_number: 2}}}
 """
 # A recap names all hosts of the inventory; those that are not there took no part.
 UNCHANGED = {"localhost": 0, "router1": 0, "client1": 0, "wan": 0}

@@ -74,6 +74,9 @@ def test_hosts_that_somebody_has_are_refused_and_their_holder_is_told(lab: Lab) 
         assert refused.returncode != 0
         told = " ".join(refused.stdout.split())
         assert "taken by root on elsewhere since 20" in told and "work by hand" in told
+        refused = run(lab.runs("null-path", f"{lab.name}-taken"))
+        assert refused.returncode == 4, refused.stdout[-2000:] + refused.stderr
+        assert "taken by root on elsewhere since 20" in refused.stdout.splitlines()[-1]
     finally:
         assert lock("free").returncode == 0
     # What that playbook had taken before it was refused holds nobody up: its process is gone.

@@ -15,7 +15,8 @@ from screamlab.run.record import read_record
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
-SHORT = ["--set", "phases.hold.seconds=20"]
+LENGTHS_S = {"null-path": 8, "ramp": 8, "hold": 16}
+SHORT = [f"--set=phases.{name}.seconds={length}" for name, length in LENGTHS_S.items()]
 
 
 @pytest.fixture(scope="module")

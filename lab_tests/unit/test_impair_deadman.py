@@ -72,6 +72,25 @@ def test_disarmed_it_does_nothing() -> None:
     assert marks.marked() == [DEVICE]
 
 
+def test_what_a_dead_man_forks_is_not_another() -> None:
+    leader = int(deadman.arm(DEVICE, 600).removeprefix("pid:"))
+    cmdline = Path(f"/proc/{leader}/cmdline").read_text()
+    forked = subprocess.Popen(cmdline.split("\0")[:-1], process_group=0)
+    try:
+        wait_until(lambda: Path(f"/proc/{forked.pid}/cmdline").read_text() == cmdline)
+        assert deadman.watching(DEVICE) == [f"pid:{leader}"]
+    finally:
+        os.killpg(forked.pid, signal.SIGKILL)
+        forked.wait()
+
+
+def test_one_that_went_home_meanwhile_is_relieved(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = subprocess.Popen(["/bin/true"], start_new_session=True)
+    gone.wait()
+    monkeypatch.setattr(deadman, "_supervisors", lambda: [(gone.pid, [deadman.NAME, DEVICE])])
+    deadman.disarm(DEVICE)
+
+
 @pytest.mark.parametrize("device", ["eth0", "eth0.100", "wlp2s0-1", "br_lan", "ü0"])
 def test_a_timer_tells_its_device(device: str) -> None:
     escaped = deadman._escaped(device)

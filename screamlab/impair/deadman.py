@@ -6,6 +6,7 @@ detached shell that sleeps. Both run `screamlab.impair.heal_script` until it fin
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -99,20 +100,25 @@ def _relieve(names: list[str]) -> None:
     alive = {pid for pid, _ in _supervisors()}
     for pid in (int(name[4:]) for name in names if name.startswith("pid:")):
         if pid in alive:
-            # It leads a session of its own: its sleep goes with it.
-            os.killpg(pid, signal.SIGKILL)
+            # Its sleep goes with it. One that healed meanwhile is home already.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
 
 
 def _supervisors() -> list[tuple[int, list[str]]]:
-    """Process ids of detached dead men, with their words from `NAME` on."""
+    """Process ids of detached dead men, with their words from `NAME` on.
+
+    Each leads a session. What it forks has its words, too, until it is another program.
+    """
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
+        pid = int(file.parent.name)
         try:
             words = file.read_bytes().decode(errors="replace").split("\0")
+            if words[1:4] == ["-c", _SUPERVISOR, NAME] and os.getsid(pid) == pid:
+                found.append((pid, words[3:]))
         except OSError:
             continue  # it ended meanwhile
-        if words[1:4] == ["-c", _SUPERVISOR, NAME]:
-            found.append((int(file.parent.name), words[3:]))
     return found
 
 

@@ -5,6 +5,9 @@ SCREAMLAB := $(BIN)/screamlab
 LINTED := screamlab library filter_plugins lab_tests
 SIDE_BY_SIDE := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
+# Images of containers tell Python to throw away what it has compiled: seconds for each command of ours.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help lab test venv machine lint ruff mypy yamllint ansible-lint bench down clean
 
 help: ## this list

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 Interval = tuple[float, float]
 
 
 def proportion(hits: float, samples: float, confidence: float) -> Interval:
     """The exact interval of Clopper and Pearson (1934) for a share of `hits` in `samples`."""
+    # Takes half a second to load, which every plan would wait for.
+    from scipy import special
+
     tail = (1 - confidence) / 2
     misses = samples - hits
     low = float(special.betaincinv(hits, misses + 1, tail)) if hits > 0 else 0.0
@@ -28,6 +30,8 @@ def quantile(ordered: NDArray[np.float64], q: float, samples: float, confidence:
     `ordered` are all values, rising, worth `samples` independent ones. Infinite on a side where
     even the outermost value is not far enough out.
     """
+    from scipy import special
+
     tail, count = (1 - confidence) / 2, max(1, round(samples))
     below_or_at = special.bdtr(np.arange(count + 1), count, q)
     low = int(np.searchsorted(below_or_at, tail))

@@ -20,7 +20,7 @@ options:
     default: held
   holder:
     description:
-      - Who takes it, as the module C(lab_holder) tells. The same C(token) may take it again, and
+      - Who takes it, as the filter C(lab_holder) tells. The same C(token) may take it again, and
         alone gives it back; C(run_id) names the run whose agent shows it to be at work.
     type: dict
     required: true
@@ -41,7 +41,7 @@ author: [screamlab]
 EXAMPLES = """
 - name: Take the host
   lab_lock:
-    holder: "{{ __lab_lock_me.holder }}"
+    holder: "{{ run_id | lab_holder }}"
     for_s: 5400
   become: true
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import platform
 import shutil
 import subprocess
@@ -63,7 +64,9 @@ def python_site(
 
     Raises `InfraError` with pip's own reason when a requirement cannot be had.
     """
-    key = _key(requirements, target, constraints, checkout, overlay)
+    key = site_digest(
+        requirements, target, constraints=constraints, checkout=checkout, overlay=overlay
+    )
     archive = cache / f"{key}.tar.gz"
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(cache / "lock"), tempfile.TemporaryDirectory(dir=cache) as scratch:
@@ -86,22 +89,17 @@ def python_site(
     return Site(archive, key, created=True)
 
 
-@contextmanager
-def _locked(file: Path) -> Iterator[None]:
-    """Hosts of one kind want the same tar at the same time; the first one makes it."""
-    with file.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _key(
+def site_digest(
     requirements: Sequence[str],
     target: Target,
-    constraints: Path | None,
-    checkout: Path | None,
-    overlay: Path | None,
+    *,
+    constraints: Path | None = None,
+    checkout: Path | None = None,
+    overlay: Path | None = None,
 ) -> str:
-    digest = hashlib.sha256(repr((sorted(requirements), target)).encode())
+    """Name of the content that `python_site` gives these; changes when anything in it may."""
+    asked = [sorted(requirements), target.python, target.machine]
+    digest = hashlib.sha256(json.dumps(asked).encode())
     for file in filter(None, (constraints, overlay)):
         digest.update(file.read_bytes())
     if checkout:
@@ -110,6 +108,14 @@ def _key(
                 digest.update(str(file.relative_to(checkout)).encode() + b"\0")
                 digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    """Hosts of one kind want the same tar at the same time; the first one makes it."""
+    with file.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _build_wheel(checkout: Path, scratch: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import tarfile
 from pathlib import Path
 
@@ -29,6 +30,13 @@ def test_made_once_for_the_hosts_interpreter(tmp_path: Path) -> None:
     assert (again.archive, again.created) == (made.archive, False)
     other = Target("3.11", "x86_64")
     assert python_site(["PyYAML"], other, cache=tmp_path, constraints=lock).digest != made.digest
+
+
+def test_a_playbook_knows_the_digest_before_the_tar_is_made(tmp_path: Path) -> None:
+    filters = runpy.run_path(str(CHECKOUT / "filter_plugins/python_site_digest.py"))
+    lock = CHECKOUT / "requirements.lock"
+    told = filters["python_site_digest"](["PyYAML"], "3.12", "x86_64", constraints=str(lock))
+    assert told == python_site(["PyYAML"], TARGET, cache=tmp_path, constraints=lock).digest
 
 
 def test_what_is_laid_over_replaces_and_names_the_content(tmp_path: Path) -> None:

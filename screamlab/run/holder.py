@@ -19,7 +19,7 @@ _PROGRAM = "ansible-playbook"
 
 
 def this_holder(run_id: str = "") -> dict[str, Any]:
-    """This playbook as a holder; called from a module that it runs on the controller.
+    """This playbook as a holder; called in its process or one below it.
 
     Its token is the run it works for, which any controller can name, or else its own process.
     """

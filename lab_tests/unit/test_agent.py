@@ -15,6 +15,7 @@ import pytest
 
 from screamlab.agent import processors, rejoin, unit
 from screamlab.agent.context import WorkerContext
+from screamlab.agent.supervisor import Agent
 from screamlab.agent.workers import end_held_back, run_worker
 from screamlab.errors import InfraError
 from screamlab.evidence.follow import follow
@@ -94,6 +95,23 @@ def test_sigterm_ends_the_run_early_and_says_so(tmp_path: Path) -> None:
     assert found["agent.end", "agent"]["reason"] == "stopped"
     assert ("worker.end", "watch") in found
     assert ("worker.failed", "watch") not in found
+
+
+@pytest.mark.parametrize("stopping", [True, False])
+def test_a_worker_that_systemd_asked_to_end_with_its_agent_has_not_failed(
+    tmp_path: Path, stopping: bool
+) -> None:
+    file = plan_file(tmp_path, 600, [sampler("watch", 600)])
+    agent = Agent(file, time.time())
+    item = agent._start(agent.plan.workers[0])
+    item.process.terminate()
+    item.process.join(20)
+    if stopping:
+        agent.stopping.set()
+    assert agent._ended(item)
+    found = events(tmp_path)
+    assert found["worker.end", "watch"]["code"] == 0
+    assert (("worker.failed", "watch") in found) is not stopping
 
 
 def test_a_worker_asked_to_end_before_it_can_heed_it_ends(tmp_path: Path) -> None:

@@ -137,8 +137,10 @@ class Agent:
                 self._ask_to_end(item)
             return False
         self.spool.event("worker.end", item.worker.name, code=code)
-        expected = {0, -signal.SIGTERM} if item.asked_to_end else {0}
-        if code not in expected or (overdue_s < -EARLY_S and not item.asked_to_end):
+        # systemd asks the whole unit at once: a worker may have gone before the agent asked it.
+        asked_to_end = item.asked_to_end or self.stopping.is_set()
+        expected = {0, -signal.SIGTERM} if asked_to_end else {0}
+        if code not in expected or (overdue_s < -EARLY_S and not asked_to_end):
             missed = f"end within {END_GRACE_S:g} s of its time" if item.killed else "last its time"
             error = _last_words(item.log) or f"it did not {missed}"
             self.spool.event("worker.failed", item.worker.name, code=code, error=error)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from labs import WITH_WAN, Lab, standing
+from labs import WITH_WAN, Lab, provisioned
 
 from screamlab.agent import processors
 
@@ -23,7 +23,5 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
     It begins with the host that breaks links; the first run that breaks none takes that down.
     """
-    with standing(tmp_path_factory.mktemp("lab"), "e2e", 190) as lab:
-        lab.play("up", *WITH_WAN)
-        lab.play("provision")
+    with provisioned(tmp_path_factory.mktemp("lab"), "e2e", 190, *WITH_WAN) as lab:
         yield lab

@@ -109,6 +109,15 @@ def standing(folder: Path, name: str, subnet: int, clients: int = 2) -> Iterator
         lab.play("down")
 
 
+@contextmanager
+def provisioned(folder: Path, name: str, subnet: int, *up: str) -> Iterator[Lab]:
+    """A router and two clients with all they need, brought up with the options `up`."""
+    with standing(folder, name, subnet) as lab:
+        lab.play("up", *up)
+        lab.play("provision")
+        yield lab
+
+
 def orphan(
     lab: Lab, run_id: str, scenario: str, *options: str, by: signal.Signals = signal.SIGKILL
 ) -> Path:

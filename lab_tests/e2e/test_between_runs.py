@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from labs import BIN, INTERRUPTED, Lab, orphan, run, standing, verdict_of
+from labs import BIN, INTERRUPTED, Lab, orphan, provisioned, run, verdict_of
 
 from screamlab import paths
 from screamlab.evidence.bundle import Bundle
@@ -26,9 +26,7 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     """A provisioned lab of a router and two clients."""
-    with standing(tmp_path_factory.mktemp("lab"), "between", 170) as lab:
-        lab.play("up")
-        lab.play("provision")
+    with provisioned(tmp_path_factory.mktemp("lab"), "between", 170) as lab:
         yield lab
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import io
 import json
+import runpy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,10 @@ LIBRARY = Path(__file__).resolve().parents[2] / "library"
 
 
 @functools.cache
-def load(name: str) -> Any:
-    """A module with all it imports, which takes this kernel seconds and so is done once."""
-    spec = importlib.util.spec_from_file_location(name, LIBRARY / f"{name}.py")
-    assert spec and spec.loader
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
+def main_of(name: str) -> Callable[[], None]:
+    """What a module does; to load all it imports takes this kernel seconds and so is done once."""
+    main: Callable[[], None] = runpy.run_path(str(LIBRARY / f"{name}.py"))["main"]
+    return main
 
 
 def module(name: str, args: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +34,7 @@ def module(name: str, args: dict[str, Any]) -> dict[str, Any]:
     said = io.StringIO()
     quietly = contextlib.redirect_stdout(said)
     with contextlib.suppress(SystemExit), quietly, patch_module_args(args):
-        load(name).main()
+        main_of(name)()
     lines = said.getvalue().splitlines()
     return dict(json.loads(lines[-1])) if lines else {}
 

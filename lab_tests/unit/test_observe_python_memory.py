@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
@@ -65,6 +67,23 @@ def test_it_begins_and_looks_closer_and_waits_for_the_answer(tmp_path: Path, run
     assert [event["kind"] for event in told] == ["memory.asked", "memory.asked", "memory.told"]
     kinds = [line["kind"] for line in read_lines(snapshots).records if line["kind"] != "name"]
     assert kinds[:4] == ["start", "snapshot", "snapshot", "look"]
+
+
+def test_an_answer_that_comes_before_the_question_is_written_down_is_one(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that a busy host keeps waiting asks, and the launcher looks at once."""
+    snapshots = tmp_path / "snapshots.jsonl"
+    snapshots.touch()
+
+    def looks_at_once(pid: int, number: int) -> None:
+        with snapshots.open("a") as file:
+            file.write(json.dumps({"kind": "look", "t": round(time.time(), 3)}) + "\n")
+        time.sleep(0.01)
+
+    monkeypatch.setattr(os, "kill", looks_at_once)
+    told = run(os.getpid(), snapshots, to_s=2.0)
+    assert [event["kind"] for event in told] == ["memory.asked", "memory.asked", "memory.told"]
 
 
 def test_a_router_without_the_launcher_is_not_signalled(tmp_path: Path, run: Run) -> None:

@@ -38,20 +38,26 @@ def _ask(
                 raise InfraError(f"{service.unit} has no process")
             if not snapshots.exists():
                 raise InfraError(f"{service.unit} was not started by the launcher")
+            answers = _answers(snapshots)
             os.kill(pid, SIGNAL)
         except (InfraError, OSError) as error:
             context.spool.event("memory.missing", "python", reason=str(error))
             return
         context.spool.event("memory.asked", "python", pid=pid)
-    _await_look(snapshots, context)
+    _await_answer(snapshots, answers, context)
 
 
-def _await_look(snapshots: Path, context: WorkerContext) -> None:
-    """Until the launcher has looked closer, or failed to, the run's evidence is not whole."""
+def _answers(snapshots: Path) -> int:
+    """How many closer looks the launcher has taken, or failed to."""
+    kinds = [line["kind"] for line in iter_lines(snapshots) if line]
+    return kinds.count("look") + kinds.count("error")
+
+
+def _await_answer(snapshots: Path, answers: int, context: WorkerContext) -> None:
+    """Until there are more than `answers`: before that, the run's evidence is not whole."""
     asked_s = time.time()
     while context.now_s() < context.to_s:
-        told = [line for line in iter_lines(snapshots) if line and line["t"] >= asked_s]
-        if any(line["kind"] in ("look", "error") for line in told):
+        if _answers(snapshots) > answers:
             context.spool.event("memory.told", "python", took_s=round(time.time() - asked_s, 3))
             return
         if context.stopping.wait(_POLL_S):

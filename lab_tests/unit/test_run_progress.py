@@ -12,6 +12,7 @@ HANG = {
     "files": ["stacks-py-spy-134.txt", "stacks-gdb-134.txt"],
 }  # fmt: skip
 GONE = {"host": "router1", "kind": "process.gone", "subject": "process/router", "pid": 225}
+RESTARTED = {**GONE, "kind": "process.restarted", "pid": 311}
 FAILED = {
     "host": "client1",
     "kind": "worker.failed",
@@ -25,6 +26,7 @@ FAILED = {
     [
         (HANG, "the router hangs: /api/stats stands still while audio arrives"),
         (GONE, "the router's process is gone"),
+        (RESTARTED, "the router was restarted"),
         (FAILED, "client1: churn-routes: it is odd"),
     ],
 )

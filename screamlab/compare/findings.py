@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from screamlab.evidence.bundle import Bundle
+from screamlab.evidence.subjects import ROUTER
 from screamlab.judge.checks import parse_check
 from screamlab.judge.checks.latency import Latency, one_clock
 from screamlab.judge.faults import MIN_CLEAN_SHARE
@@ -25,7 +26,6 @@ from screamlab.judge.run import judge
 from screamlab.judge.samples import Samples
 from screamlab.judge.streams import Stream
 from screamlab.judge.view import Run
-from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Windows, length_s, merge, subtract
 
 Better = Literal["lower", "higher"]

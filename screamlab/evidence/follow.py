@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from screamlab.evidence.spool import parse_line
+from screamlab.evidence.subjects import ROUTER
 
 POLL_S = 0.25
 # The subjects of series that are passed on; the rest is collected after the run.
-_SHOWN = ("process/router", "stream/")
+_SHOWN = (ROUTER, "stream/")
 
 
 def follow(directory: Path) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from screamlab.evidence.subjects import ROUTER
 from screamlab.load.churn.model import Cycle
 from screamlab.scenario.churn import draw_cycles
 from screamlab.scenario.model import ChurnGroup
@@ -92,7 +93,7 @@ def _held(run: CanaryRun, router: str, cycles: list[dict[str, Any]]) -> None:
     t = np.arange(1.0, run.duration_s + 1)
     connected = sum(((t >= c["from_s"]) & (t < c["to_s"])).astype(float) for c in cycles)
     for metric, each in COUNTED.items():
-        key = (router, "process/router", metric)
+        key = (router, ROUTER, metric)
         others = run.data[key][1] if key in run.data else 40.0
         run.put(*key, t, others + each * connected)
     for metric in ("webrtc_listeners", "sinks", "paths", "streams"):

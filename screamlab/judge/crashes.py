@@ -11,9 +11,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from screamlab.evidence.stacks import Frame, crashed, telling
+from screamlab.evidence.subjects import AGENT, ROUTER
 from screamlab.judge.samples import Event
 from screamlab.judge.view import Run
-from screamlab.judge.watched import AGENT, ROUTER, units
+from screamlab.judge.watched import units
 from screamlab.judge.windows import Window, Windows, merge
 from screamlab.observe.core_file import signal_name
 

@@ -15,12 +15,13 @@ from typing import Any
 from screamlab.evidence.journal import Entry
 from screamlab.evidence.kernel_log import CONTAINER
 from screamlab.evidence.spool import read_lines
+from screamlab.evidence.subjects import ROUTER
 from screamlab.judge.evidence import Evidence
 from screamlab.judge.faults import Fault
 from screamlab.judge.model import RouterId
 from screamlab.judge.samples import NOTHING, Event, Samples
 from screamlab.judge.streams import Placed, Stream, paired, placed
-from screamlab.judge.watched import ROUTER, units
+from screamlab.judge.watched import units
 from screamlab.judge.windows import Window, Windows, intersect, merge
 from screamlab.scenario.plan import Phase, Plan, ReceiverStream, SenderStream
 

@@ -1,12 +1,8 @@
-"""The processes that hosts watch, by the names that series and events have for them."""
+"""What hosts watch, as their plans say it."""
 
 from __future__ import annotations
 
 from screamlab.scenario.plan import Plan
-
-ROUTER = "process/router"
-AGENT = "process/agent"
-"""A host's agent with its workers and their programs."""
 
 
 def units(plan: Plan) -> dict[str, str | None]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from screamlab.evidence.subjects import ROUTER
 from screamlab.scenario.plan import NULL_PREFIX
 
 LONGEST_S = 60.0
@@ -19,8 +20,8 @@ _KINDS: dict[str, tuple[str, ...]] = {
     "core.found": (),
     "router.hang": (),
     "sip.failed": (),
-    "process.gone": ("process/router",),
-    "process.restarted": ("process/router",),
+    "process.gone": (ROUTER,),
+    "process.restarted": (ROUTER,),
 }
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from screamlab.evidence.subjects import ROUTER
 from screamlab.judge.samples import Event, Samples
 from screamlab.judge.streams import Stream
 from screamlab.judge.view import Run
-from screamlab.judge.watched import ROUTER
 from screamlab.report.downsample import buckets, compact, rate
 
 MIB = 1 << 20

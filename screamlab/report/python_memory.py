@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from screamlab.evidence.subjects import ROUTER
 from screamlab.judge.churned import times
 from screamlab.judge.python_memory import PythonMemory, held_by, python_memory
 from screamlab.judge.view import Run
-from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Window, Windows, intersect
 from screamlab.report.charts import MIB, Chart
 

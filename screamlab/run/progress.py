@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from screamlab.judge.watched import ROUTER
+from screamlab.evidence.subjects import ROUTER
 
 PLAIN_EVERY_S = 5.0
 REFRESH_S = 0.25
@@ -116,6 +116,8 @@ def _trouble(record: Mapping[str, Any]) -> str:
             return f"the router hangs: {record.get('reason')}"
         case "process.gone" if subject == ROUTER:
             return "the router's process is gone"
+        case "process.restarted" if subject == ROUTER:
+            return "the router was restarted"
     return ""
 
 

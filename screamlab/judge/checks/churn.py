@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 from pydantic import Field
 
+from screamlab.evidence.subjects import ROUTER
 from screamlab.judge.checks.audio import of_stream
 from screamlab.judge.churned import NO_CHURN, Done, Group, done, groups, times
 from screamlab.judge.faults import charged
@@ -15,7 +16,6 @@ from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.samples import Samples
 from screamlab.judge.streams import Stream
 from screamlab.judge.view import Run
-from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Windows, intersect, length_s, merge
 
 

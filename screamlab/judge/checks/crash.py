@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from screamlab.evidence.subjects import AGENT, ROUTER
 from screamlab.judge import crashes
 from screamlab.judge.crashes import Group
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run
-from screamlab.judge.watched import AGENT, ROUTER
 from screamlab.judge.windows import length_s
 
 

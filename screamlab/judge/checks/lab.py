@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from screamlab.evidence.subjects import ROUTER
 from screamlab.judge.faults import Fault
 from screamlab.judge.model import CheckResult
 from screamlab.judge.noise import floors
@@ -13,7 +14,6 @@ from screamlab.judge.reboots import holes
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.samples import Samples
 from screamlab.judge.view import Run
-from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Window, intersect
 
 # What goes wrong at a sender in one second is heard, after the buffers on the way, by the next.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field, model_validator
 
+from screamlab.evidence.subjects import AGENT, ROUTER
 from screamlab.judge.checks.router import MIB
 from screamlab.judge.churned import NO_CHURN, done, groups, settled, times
 from screamlab.judge.leak import MIN_FLOORS, Growth, growth
@@ -14,7 +15,6 @@ from screamlab.judge.leak_cycles import PerCycle, growth_per_cycle
 from screamlab.judge.model import CheckResult
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.view import Run
-from screamlab.judge.watched import AGENT, ROUTER
 from screamlab.judge.windows import Window, Windows, merge, subtract
 
 HOUR_S = 3600.0

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from screamlab.evidence.subjects import ROUTER
 from screamlab.judge.model import CheckResult
 from screamlab.judge.reboots import holes
 from screamlab.judge.registry import Grader, Params, check
 from screamlab.judge.samples import Samples
 from screamlab.judge.view import Run
-from screamlab.judge.watched import ROUTER
 from screamlab.judge.windows import Window, Windows, length_s
 
 MIB = 1 << 20

@@ -88,7 +88,7 @@ class Watched:
         )
         assert self.read() == "ready"
         spool = Spool(folder, writer="w", host="router1")
-        self.context = WorkerContext("w", "router1", time.time(), 0.0, 60.0, spool, folder)
+        self.context = WorkerContext("w", "router1", time.time(), 0.0, 600.0, spool, folder)
         spec = {"processes": [{"name": "router", "pid": self.parent.pid}]}
         self.worker = threading.Thread(target=crash_watch.run, args=(spec, self.context))
         self.worker.start()
@@ -132,6 +132,8 @@ class Watched:
 @pytest.fixture
 def watched(canary: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watched]:
     monkeypatch.setattr(Files, "look_s", 0.1)
+    # Tests side by side leave a gdb that is nicer than they are nothing of two processors.
+    monkeypatch.setattr(crash_watch, "_NICENESS", 0)
     try:
         find_place(0.0)
     except InfraError as error:

@@ -46,6 +46,8 @@ _SCRATCH = ".canary-"
 # It waits for its limits before it crashes.
 _CANARY = ("/bin/sh", "-c", "read limits; kill -ABRT $$")
 _SYSTEMD_PATIENCE_S = 2.0
+# Of what keeps a core: audio is being measured.
+_NICENESS = 19
 # The agent gives a worker 30 s after its window.
 _LAST_S = 20.0
 
@@ -163,8 +165,8 @@ class CrashWatch:
             self._keeper.start()
 
     def _keep_all(self) -> None:
-        # Of this thread alone, and of what it starts: audio is being measured.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        # Of this thread alone, and of what it starts.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
         number = 0
         while (found := self._queue.get()) is not None:
             assert self._place is not None

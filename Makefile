@@ -26,7 +26,7 @@ venv: .venv/installed ## the virtual environment .venv, with screamlab editable 
 .venv/installed: pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends python3-venv; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	@$(BIN)/pip install -q --disable-pip-version-check -U -c requirements.lock setuptools
+	@$(BIN)/pip install -q --disable-pip-version-check -U -c requirements.lock pip setuptools
 	@$(BIN)/pip install -q --no-compile --disable-pip-version-check -c requirements.lock --no-build-isolation -e '.[controller,dev]'
 	@touch $@
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # First process of a User-Mode Linux whose root is this machine's, read-only. GUEST_COMMAND is run
 # beside a network namespace `far` at the other end of interface d0; then the guest is switched off.
+[ $$ = 1 ] || { echo "$0 mounts over the machine it runs on: a guest's first process only" >&2; exit 2; }
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 PYTHONDONTWRITEBYTECODE=1
 mount -t proc proc /proc
 mount -t sysfs sys /sys

@@ -127,6 +127,8 @@ def orphan(
         lab.runs(scenario, run_id, *options),
         stdout=subprocess.DEVNULL,
         start_new_session=True,
+        # What it has there is left by SIGKILL.
+        env={**os.environ, "TMPDIR": str(lab.inventory.parent)},
     )
 
     def under_way() -> bool:

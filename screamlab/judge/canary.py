@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from screamlab.evidence import subjects
 from screamlab.evidence.bundle import Series
 from screamlab.evidence.journal import Entry
 from screamlab.evidence.timeline import Line, journal_line
@@ -238,7 +239,7 @@ def _fill_router(run: CanaryRun) -> None:
         "descriptors": 65 + 12 * loaded,
     }  # fmt: skip
     for metric, value in figures.items():
-        run.put(ROUTER, "process/router", metric, t, value)
+        run.put(ROUTER, subjects.ROUTER, metric, t, value)
     for number in (0, 1):
         run.put(ROUTER, f"processor/{number}", "wakeup_late_max_ms", t, 0.3)
     run.put(ROUTER, "router", "api_ok", t, 1.0)

@@ -9,7 +9,7 @@ from typing import Any
 
 from screamlab.agent.context import WorkerContext
 from screamlab.errors import InfraError
-from screamlab.evidence.spool import iter_lines
+from screamlab.evidence.follow import new_records
 from screamlab.observe.memory_launcher.main import SIGNAL
 from screamlab.router.service import SystemdService
 
@@ -38,26 +38,20 @@ def _ask(
                 raise InfraError(f"{service.unit} has no process")
             if not snapshots.exists():
                 raise InfraError(f"{service.unit} was not started by the launcher")
-            answers = _answers(snapshots)
+            seen = {snapshots: snapshots.stat().st_size}
             os.kill(pid, SIGNAL)
         except (InfraError, OSError) as error:
             context.spool.event("memory.missing", "python", reason=str(error))
             return
         context.spool.event("memory.asked", "python", pid=pid)
-    _await_answer(snapshots, answers, context)
+    _await_answer(snapshots, seen, context)
 
 
-def _answers(snapshots: Path) -> int:
-    """How many closer looks the launcher has taken, or failed to."""
-    kinds = [line["kind"] for line in iter_lines(snapshots) if line]
-    return kinds.count("look") + kinds.count("error")
-
-
-def _await_answer(snapshots: Path, answers: int, context: WorkerContext) -> None:
-    """Until there are more than `answers`: before that, the run's evidence is not whole."""
+def _await_answer(snapshots: Path, seen: dict[Path, int], context: WorkerContext) -> None:
+    """Until the launcher has looked closer, or failed to, the run's evidence is not whole."""
     asked_s = time.time()
     while context.now_s() < context.to_s:
-        if _answers(snapshots) > answers:
+        if any(line["kind"] in ("look", "error") for line in new_records(snapshots, seen)):
             context.spool.event("memory.told", "python", took_s=round(time.time() - asked_s, 3))
             return
         if context.stopping.wait(_POLL_S):
